@@ -1,0 +1,1 @@
+"""A 3D face becomes a picture; knows nothing of diffusion."""

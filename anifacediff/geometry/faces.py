@@ -1,0 +1,232 @@
+"""A face as numbers: its coefficients, where the camera sees it, and the box around it.
+
+Pixel coordinates are those of an image called the *canvas*: x right, y down, the centre of the
+top-left pixel at (0.5, 0.5). Every tensor has the frames as its first axis.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Protocol, Self, runtime_checkable
+
+import torch
+
+from anifacediff.errors import ShapeError
+from anifacediff.shapes import Float, Tensor, check_finite
+
+
+class PerFrame(ABC):
+    """A dataclass of tensors that all have the frames as first axis."""
+
+    @abstractmethod
+    def map(self, change: Callable[[Tensor], Tensor]) -> Self:
+        """Return a copy with ``change`` applied to every tensor."""
+
+    def __getitem__(self, frames: slice) -> Self:
+        """Return some of the frames."""
+        return self.map(lambda tensor: tensor[frames])
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Self:
+        """Return a copy on another device or in another precision."""
+        return self.map(lambda tensor: tensor.to(device=device, dtype=dtype))
+
+
+@dataclass(frozen=True)
+class Similarity(PerFrame):
+    """A uniform scale followed by a translation in the image plane, one per frame.
+
+    Attributes:
+        scale: f, dimensionless.
+        translation: f 2, pixels.
+    """
+
+    scale: Float[Tensor, "f"]
+    translation: Float[Tensor, "f 2"]
+
+    @classmethod
+    def about(cls, pivot: Float[Tensor, "f 2"], scale: Float[Tensor, "f"]) -> Self:
+        """The scaling that leaves ``pivot`` where it is."""
+        return cls(scale, pivot * (1 - scale[:, None]))
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Self:
+        return replace(self, scale=change(self.scale), translation=change(self.translation))
+
+    def __call__(self, points: Float[Tensor, "f n 2"]) -> Float[Tensor, "f n 2"]:
+        """Move points given in pixels."""
+        return points * self.scale[:, None, None] + self.translation[:, None]
+
+    def inverse(self) -> Self:
+        """The similarity that undoes this one."""
+        return replace(self, scale=1 / self.scale, translation=-self.translation / self.scale[:, None])
+
+    def then(self, after: "Similarity") -> "Similarity":
+        """This similarity followed by another one."""
+        return Similarity(self.scale * after.scale, self.translation * after.scale[:, None] + after.translation)
+
+
+@dataclass(frozen=True)
+class Box(PerFrame):
+    """An axis-aligned rectangle per frame.
+
+    Attributes:
+        corners: f 4, pixels: left, top, right, bottom.
+    """
+
+    corners: Float[Tensor, "f 4"]
+
+    @classmethod
+    def around(cls, points: Float[Tensor, "f n 2"]) -> Self:
+        """The smallest box that holds all points of a frame."""
+        return cls(torch.cat([points.amin(1), points.amax(1)], dim=-1))
+
+    @property
+    def center(self) -> Float[Tensor, "f 2"]:
+        return (self.corners[:, :2] + self.corners[:, 2:]) / 2
+
+    @property
+    def width(self) -> Float[Tensor, "f"]:
+        return self.corners[:, 2] - self.corners[:, 0]
+
+    @property
+    def height(self) -> Float[Tensor, "f"]:
+        return self.corners[:, 3] - self.corners[:, 1]
+
+    @property
+    def size(self) -> Float[Tensor, "f"]:
+        """The mean of width and height, as DECA's crop measures a face."""
+        return (self.width + self.height) / 2
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Self:
+        return replace(self, corners=change(self.corners))
+
+    def moved(self, similarity: Similarity) -> "Box":
+        """The box after a similarity of the image plane."""
+        return Box(similarity(self.corners.unflatten(-1, (2, 2))).flatten(1))
+
+
+@runtime_checkable
+class Camera(Protocol):
+    """Where model space lands on the canvas."""
+
+    @property
+    def perspective(self) -> bool:
+        """Whether screen positions come from a division by depth."""
+        ...
+
+    def project(self, points: Float[Tensor, "f n 3"]) -> Float[Tensor, "f n 3"]:
+        """Model space to x, y in pixels and depth growing away from the viewer (positive under perspective)."""
+        ...
+
+    def moved(self, similarity: Similarity) -> "Camera":
+        """The camera whose pictures are moved by ``similarity``."""
+        ...
+
+    def __getitem__(self, frames: slice) -> "Camera": ...
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "Camera": ...
+
+
+@dataclass(frozen=True)
+class WeakPerspective(PerFrame):
+    """The scaled orthographic camera of DECA, in pixels of the canvas.
+
+    ``x = translation_x + scale X``, ``y = translation_y - scale Y``, ``depth = -scale Z``.
+
+    Attributes:
+        scale: f, pixels for one unit of model space.
+        translation: f 2, the pixel on which the origin of model space lands.
+    """
+
+    scale: Float[Tensor, "f"]
+    translation: Float[Tensor, "f 2"]
+
+    @property
+    def perspective(self) -> bool:
+        return False
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Self:
+        return replace(self, scale=change(self.scale), translation=change(self.translation))
+
+    def project(self, points: Float[Tensor, "f n 3"]) -> Float[Tensor, "f n 3"]:
+        scaled = points * self.scale[:, None, None]
+        x = self.translation[:, None, 0] + scaled[..., 0]
+        y = self.translation[:, None, 1] - scaled[..., 1]
+        return torch.stack([x, y, -scaled[..., 2]], dim=-1)
+
+    def moved(self, similarity: Similarity) -> "WeakPerspective":
+        origin = similarity(self.translation[:, None])[:, 0]
+        return WeakPerspective(self.scale * similarity.scale, origin)
+
+
+@dataclass(frozen=True)
+class FaceParameters:
+    """The coefficients of a morphable model for each frame, and where its face stands on a canvas.
+
+    Attributes:
+        shape: f s, identity coefficients, in standard deviations.
+        expression: f e, expression coefficients, in standard deviations.
+        pose: f j 3, rotation of each joint of the model relative to its parent, axis-angle in radians.
+        camera: projects model space to pixels of the canvas.
+        box: the face box in pixels of the canvas.
+        canvas: height and width of the canvas in pixels.
+
+    Raises:
+        ShapeError: if the fields disagree about the number of frames.
+        InputError: if a value is NaN or infinite.
+    """
+
+    shape: Float[Tensor, "f s"]
+    expression: Float[Tensor, "f e"]
+    pose: Float[Tensor, "f j 3"]
+    camera: Camera
+    box: Box
+    canvas: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        tensors = {
+            "shape": self.shape,
+            "expression": self.expression,
+            "pose": self.pose,
+            "box.corners": self.box.corners,
+        }
+        frames = self.shape.shape[0]
+        for name, tensor in tensors.items():
+            if tensor.shape[0] != frames:
+                raise ShapeError(
+                    f"FaceParameters.{name}: has {tensor.shape[0]} frames, but shape has {frames}; "
+                    "every field needs one row for each frame."
+                )
+            check_finite(f"FaceParameters.{name}", tensor)
+
+    def __len__(self) -> int:
+        return self.shape.shape[0]
+
+    def __getitem__(self, frames: slice) -> "FaceParameters":
+        return replace(
+            self,
+            shape=self.shape[frames],
+            expression=self.expression[frames],
+            pose=self.pose[frames],
+            camera=self.camera[frames],
+            box=self.box[frames],
+        )
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "FaceParameters":
+        """Return a copy on another device or in another precision."""
+        return replace(
+            self,
+            shape=self.shape.to(device=device, dtype=dtype),
+            expression=self.expression.to(device=device, dtype=dtype),
+            pose=self.pose.to(device=device, dtype=dtype),
+            camera=self.camera.to(device, dtype),
+            box=self.box.to(device, dtype),
+        )
+
+    def moved(self, similarity: Similarity, canvas: tuple[int, int] | None = None) -> "FaceParameters":
+        """The same faces after a similarity of the image plane, on a canvas of another size if given."""
+        return replace(
+            self,
+            camera=self.camera.moved(similarity),
+            box=self.box.moved(similarity),
+            canvas=self.canvas if canvas is None else canvas,
+        )
