@@ -45,8 +45,10 @@ class PluginError(AniFaceDiffError, RuntimeError):
     """A plugin is broken, or offers something that its hook does not allow."""
 
 
-class UnknownComponentError(AniFaceDiffError, LookupError):
+class UnknownComponentError(AniFaceDiffError, KeyError):
     """No component has the name asked for."""
+
+    __str__ = Exception.__str__  # KeyError would show the repr of the message
 
 
 class AmbiguousComponentError(AniFaceDiffError, LookupError):

@@ -1,1 +1,23 @@
-""""""
+"""What tells the denoiser what to draw; one component a file."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from anifacediff.conditioning.contracts import ControlRenderer as ControlRenderer
+    from anifacediff.conditioning.expression_adapter import ExpressionAdapter as ExpressionAdapter
+    from anifacediff.conditioning.facial_alignment import FacialAlignment as FacialAlignment
+    from anifacediff.conditioning.image_tokens import ImageTokens as ImageTokens
+    from anifacediff.conditioning.pose_encoder import PoseEncoder as PoseEncoder
+else:
+    from anifacediff.exports import lazy_exports
+
+    __getattr__, __all__ = lazy_exports(
+        __name__,
+        {
+            "contracts": ("ControlRenderer",),
+            "expression_adapter": ("ExpressionAdapter",),
+            "facial_alignment": ("FacialAlignment",),
+            "image_tokens": ("ImageTokens",),
+            "pose_encoder": ("PoseEncoder",),
+        },
+    )

@@ -1,1 +1,31 @@
 """A 3D face becomes a picture; knows nothing of diffusion."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from anifacediff.geometry.contracts import LandmarkedModel as LandmarkedModel
+    from anifacediff.geometry.contracts import MorphableModel as MorphableModel
+    from anifacediff.geometry.contracts import Rasterizer as Rasterizer
+    from anifacediff.geometry.faces import Box as Box
+    from anifacediff.geometry.faces import Camera as Camera
+    from anifacediff.geometry.faces import FaceParameters as FaceParameters
+    from anifacediff.geometry.faces import Similarity as Similarity
+    from anifacediff.geometry.faces import WeakPerspective as WeakPerspective
+    from anifacediff.geometry.fragments import Fragments as Fragments
+    from anifacediff.geometry.head import ParametricHead as ParametricHead
+    from anifacediff.geometry.morphable import SkinnedModel as SkinnedModel
+    from anifacediff.geometry.rasterizer import SpanRasterizer as SpanRasterizer
+else:
+    from anifacediff.exports import lazy_exports
+
+    __getattr__, __all__ = lazy_exports(
+        __name__,
+        {
+            "contracts": ("LandmarkedModel", "MorphableModel", "Rasterizer"),
+            "faces": ("Box", "Camera", "FaceParameters", "Similarity", "WeakPerspective"),
+            "fragments": ("Fragments",),
+            "head": ("ParametricHead",),
+            "morphable": ("SkinnedModel",),
+            "rasterizer": ("SpanRasterizer",),
+        },
+    )

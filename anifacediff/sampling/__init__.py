@@ -1,1 +1,22 @@
-""""""
+"""From noise to latents: windows over a clip, the denoising loop, streaming."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from anifacediff.sampling.denoise import Denoiser as Denoiser
+    from anifacediff.sampling.denoise import denoise_clip as denoise_clip
+    from anifacediff.sampling.denoise import stream_latents as stream_latents
+    from anifacediff.sampling.noise import FrameNoise as FrameNoise
+    from anifacediff.sampling.windows import closed_windows as closed_windows
+    from anifacediff.sampling.windows import open_windows as open_windows
+else:
+    from anifacediff.exports import lazy_exports
+
+    __getattr__, __all__ = lazy_exports(
+        __name__,
+        {
+            "denoise": ("Denoiser", "denoise_clip", "stream_latents"),
+            "noise": ("FrameNoise",),
+            "windows": ("closed_windows", "open_windows"),
+        },
+    )

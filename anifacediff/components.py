@@ -1,0 +1,97 @@
+"""Our own components, registered through the hooks that plugins use; every loader imports when it is called."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from anifacediff.registry import Loader, hookimpl
+
+if TYPE_CHECKING:
+    from diffusers.pipelines.pipeline_utils import DiffusionPipeline
+    from torch import nn
+
+    from anifacediff.conditioning.contracts import ControlRenderer
+    from anifacediff.geometry.contracts import MorphableModel, Rasterizer
+
+
+def _parametric_head():
+    from anifacediff.geometry.head import ParametricHead
+
+    return ParametricHead
+
+
+def _span_rasterizer():
+    from anifacediff.geometry.rasterizer import SpanRasterizer
+
+    return SpanRasterizer
+
+
+def _facial_alignment():
+    from anifacediff.conditioning.facial_alignment import FacialAlignment
+
+    return FacialAlignment
+
+
+def _expression_adapter():
+    from anifacediff.conditioning.expression_adapter import ExpressionAdapter
+
+    return ExpressionAdapter
+
+
+def _reference_net():
+    from anifacediff.backbone.reference_net import ReferenceNet
+
+    return ReferenceNet
+
+
+def _temporal_modules():
+    from anifacediff.backbone.temporal import TemporalModules
+
+    return TemporalModules
+
+
+def _anifacediff():
+    from anifacediff.assemblies.anifacediff import AniFaceDiffPipeline
+
+    return AniFaceDiffPipeline
+
+
+@hookimpl
+def anifacediff_morphable_models() -> Mapping[str, Loader[Callable[..., "MorphableModel"]]]:
+    """Offer the built-in head."""
+    return {"parametric": _parametric_head}
+
+
+@hookimpl
+def anifacediff_rasterizers() -> Mapping[str, Loader[Callable[..., "Rasterizer"]]]:
+    """Offer the default rasteriser."""
+    return {"span": _span_rasterizer}
+
+
+@hookimpl
+def anifacediff_control_renderers() -> Mapping[str, Loader[Callable[..., "ControlRenderer"]]]:
+    """Offer FacialAlignment."""
+    return {"facial_alignment": _facial_alignment}
+
+
+@hookimpl
+def anifacediff_attention_adapters() -> Mapping[str, Loader[Callable[..., "nn.Module"]]]:
+    """Offer the ExpressionAdapter."""
+    return {"expression": _expression_adapter}
+
+
+@hookimpl
+def anifacediff_reference_nets() -> Mapping[str, Loader[Callable[..., "nn.Module"]]]:
+    """Offer the ReferenceNet."""
+    return {"reference_net": _reference_net}
+
+
+@hookimpl
+def anifacediff_temporal_modules() -> Mapping[str, Loader[Callable[..., "nn.Module"]]]:
+    """Offer AnimateDiff's motion modules."""
+    return {"animatediff": _temporal_modules}
+
+
+@hookimpl
+def anifacediff_assemblies() -> Mapping[str, Loader[type["DiffusionPipeline"]]]:
+    """Offer the AniFaceDiff pipeline."""
+    return {"anifacediff": _anifacediff}
