@@ -1,0 +1,218 @@
+"""ReferenceNet: a second UNet reads the reference image, and the denoiser's self-attention looks at what it saw."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypedDict
+
+import torch
+import torch.nn.functional as F
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from torch import nn
+
+from anifacediff.attachment import (
+    AttachedProcessor,
+    Attachment,
+    Attention,
+    Denoiser,
+    attach,
+    attention_bias,
+    project_out,
+    spatial_attention,
+    split_heads,
+)
+from anifacediff.checkpoint import StrictModel
+from anifacediff.errors import AttachmentError, ShapeError
+from anifacediff.shapes import Float, Tensor, check_finite
+
+
+@dataclass(frozen=True)
+class KeysValues:
+    """The reference's keys and values for one self-attention layer.
+
+    Attributes:
+        key: b heads l d, one row for each reference.
+        value: b heads l d.
+    """
+
+    key: Float[Tensor, "b heads l d"]
+    value: Float[Tensor, "b heads l d"]
+
+
+@dataclass(frozen=True)
+class ReferenceFeatures:
+    """What a denoiser's self-attention layers see of the reference; made once per clip.
+
+    Attributes:
+        layers: keys and values by the layer's place.
+        guidance: whether the first half of the denoiser's rows is unconditional and does not see them.
+    """
+
+    layers: Mapping[str, KeysValues]
+    guidance: bool = False
+
+
+class ReferenceCondition(TypedDict):
+    """Entries for ``cross_attention_kwargs``."""
+
+    reference_features: ReferenceFeatures
+
+
+class ReferenceNet(StrictModel, UNet2DConditionModel):
+    """A ``UNet2DConditionModel`` of which only the inputs of its self-attention layers are used.
+
+    The denoiser's self-attention runs over [own ; reference] tokens and keeps its own half: queries are its
+    own, keys and values are extended. The reference's keys and values depend on neither frame nor step.
+
+    Source: AniFaceDiff, section 3.2; Animate Anyone, whose published code takes the layers' normalised inputs.
+
+    Example:
+        >>> reference_net = ReferenceNet.from_unet(unet)                         # doctest: +SKIP
+        >>> with reference_net.attach(unet):                                     # doctest: +SKIP
+        ...     condition = reference_net.read(reference_latents, image_tokens, unet)
+        ...     unet(latents, t, tokens, cross_attention_kwargs=condition)
+    """
+
+    @classmethod
+    def from_unet(cls, unet: UNet2DConditionModel) -> "ReferenceNet":
+        """Copy a 2D denoiser, weights and all."""
+        reference_net = cls.from_config(unet.config)
+        assert isinstance(reference_net, cls)
+        reference_net.load_state_dict(unet.state_dict())
+        return reference_net.to(dtype=unet.dtype, device=unet.device)
+
+    def hidden_states(
+        self, latents: Float[Tensor, "b c h w"], encoder_hidden_states: Float[Tensor, "b l d"]
+    ) -> dict[str, Tensor]:
+        """Run the network at timestep 0 and collect the normalised input of every self-attention layer.
+
+        Args:
+            latents: b c h w, clean, scaled as the VAE's; any size that the UNet takes.
+            encoder_hidden_states: b l d, the context of cross-attention (image tokens).
+
+        Returns:
+            b l d for each layer, by its place.
+        """
+        check_finite("latents", latents)
+        seen: dict[str, Tensor] = {}
+
+        def remember(place: str):
+            def hook(module: nn.Module, args: tuple[Tensor, ...]) -> None:
+                seen[place] = args[0]
+
+            return hook
+
+        handles = [
+            self.get_submodule(place).register_forward_pre_hook(remember(place))
+            for place in spatial_attention(self, "attn1")
+        ]
+        try:
+            self(latents, 0, encoder_hidden_states, return_dict=False)
+        finally:
+            for handle in handles:
+                handle.remove()
+        return seen
+
+    def read(
+        self,
+        latents: Float[Tensor, "b c h w"],
+        encoder_hidden_states: Float[Tensor, "b l d"],
+        unet: Denoiser,
+        *,
+        guidance: bool = False,
+    ) -> ReferenceCondition:
+        """Make the denoiser's condition from reference latents: keys and values, projected once.
+
+        Args:
+            latents: b c h w, clean; b divides the denoiser's (conditional) rows.
+            encoder_hidden_states: b l d, the context of cross-attention.
+            unet: the denoiser that will read them; its key and value projections are used.
+            guidance: whether the denoiser sees [unconditional; conditional] rows in one batch; the first
+                half then attends to its own tokens only.
+
+        Returns:
+            Entries for ``cross_attention_kwargs``.
+
+        Raises:
+            AttachmentError: if the denoiser's self-attention layers are not those of this network.
+        """
+        layers = self._matching_layers(unet)
+        states = self.hidden_states(latents, encoder_hidden_states)
+        projected = {place: _project(layer, states[place]) for place, layer in layers.items()}
+        return {"reference_features": ReferenceFeatures(projected, guidance)}
+
+    def attach(self, unet: Denoiser) -> Attachment:
+        """Let the self-attention layers of a denoiser read ``reference_features`` until detached.
+
+        Raises:
+            AttachmentError: if the denoiser's layers are not those of this network, or carry foreign processors.
+        """
+        layers = self._matching_layers(unet)
+        return attach(unet, layers, lambda place, stock: ReferenceAttnProcessor(stock, place), argument="reference_features")
+
+    def _matching_layers(self, unet: Denoiser) -> dict[str, Attention]:
+        own = {place: layer.to_k.in_features for place, layer in spatial_attention(self, "attn1").items()}
+        layers = spatial_attention(unet, "attn1")
+        theirs = {place: layer.to_k.in_features for place, layer in layers.items()}
+        if own != theirs:
+            different = sorted(own.items() ^ theirs.items())
+            raise AttachmentError(
+                f"ReferenceNet and denoiser have different self-attention layers; {len(different)} differ, the first: "
+                f"{different[0][0]} of width {different[0][1]}. Build one with ReferenceNet.from_unet(unet)."
+            )
+        return layers
+
+
+class ReferenceAttnProcessor(AttachedProcessor):
+    """Self-attention of one layer over its own tokens and the reference's."""
+
+    def __call__(
+        self,
+        attn: nn.Module,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        temb: Tensor | None = None,
+        reference_features: ReferenceFeatures | None = None,
+    ) -> Tensor:
+        if reference_features is None:
+            return self.stock(attn, hidden_states, encoder_hidden_states, attention_mask, temb)
+        return self._attend(attn, hidden_states, attention_mask, reference_features)  # pyright: ignore[reportArgumentType]
+
+    def _attend(
+        self, attn: Attention, hidden_states: Tensor, mask: Tensor | None, features: ReferenceFeatures
+    ) -> Tensor:
+        rows, length, _ = hidden_states.shape
+        query, key, value = (
+            split_heads(project(hidden_states), attn.heads) for project in (attn.to_q, attn.to_k, attn.to_v)
+        )
+        bias = attention_bias(attn, mask, length, rows)
+        memory = features.layers[self.place]
+        # Two calls rather than a mask: a mask would lose the fast attention kernels.
+        alone = rows // 2 if features.guidance else 0
+        parts = [_extended(query[alone:], key[alone:], value[alone:], None if bias is None else bias[alone:], memory)]
+        if alone:
+            own_bias = None if bias is None else bias[:alone]
+            own = F.scaled_dot_product_attention(query[:alone], key[:alone], value[:alone], attn_mask=own_bias)
+            parts.insert(0, own)
+        return project_out(attn, torch.cat(parts))
+
+
+def _project(attn: Attention, states: Tensor) -> KeysValues:
+    states = states.to(attn.to_k.weight.dtype)
+    return KeysValues(split_heads(attn.to_k(states), attn.heads), split_heads(attn.to_v(states), attn.heads))
+
+
+def _extended(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, memory: KeysValues) -> Tensor:
+    rows, references = query.shape[0], memory.key.shape[0]
+    if rows % references:
+        raise ShapeError(
+            f"reference_features: {references} references for {rows} rows of the denoiser; the rows must be a "
+            "multiple. Give one reference per clip, and read(..., guidance=True) where unconditional and "
+            "conditional rows share a batch."
+        )
+    repeats = rows // references
+    keys = torch.cat([key, memory.key.to(key.dtype).repeat_interleave(repeats, 0)], dim=2)
+    values = torch.cat([value, memory.value.to(value.dtype).repeat_interleave(repeats, 0)], dim=2)
+    if bias is not None:
+        bias = F.pad(bias, (0, memory.key.shape[2]))
+    return F.scaled_dot_product_attention(query, keys, values, attn_mask=bias)

@@ -1,0 +1,135 @@
+"""Temporal modules: AnimateDiff's attention over frames, put into a stock 2D denoiser and taken out again."""
+
+from typing import Literal, Self
+
+import torch
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from diffusers.models.unets.unet_motion_model import AnimateDiffTransformer3D, MotionAdapter, UNetMotionModel
+from torch import nn
+
+from anifacediff.attachment import refuse_attached
+from anifacediff.checkpoint import StrictModel
+from anifacediff.errors import AttachmentError, ShapeError
+from anifacediff.shapes import Tensor
+
+FrameNorm = Literal["per_frame", "per_clip"]
+
+
+class TemporalModules(StrictModel, MotionAdapter):
+    """AnimateDiff's motion modules, with the verbs to use them on any ``UNet2DConditionModel``.
+
+    :meth:`attach` returns a ``UNetMotionModel`` that shares every weight with the 2D denoiser, which stays as it
+    is; :meth:`detach` gives the 2D denoiser back from a ``UNetMotionModel`` of any origin.
+
+    Source: AniFaceDiff, section 3.2; AnimateDiff.
+    """
+
+    @classmethod
+    def for_unet(
+        cls, unet: UNet2DConditionModel, *, max_frames: int = 32, heads: int = 8, norm_groups: int = 32, mid_block: bool = True
+    ) -> Self:
+        """Build fresh modules for a denoiser; their last layers are zero, so that they change nothing.
+
+        Args:
+            unet: the 2D denoiser.
+            max_frames: length of the table of positions, the longest window.
+            heads: attention heads.
+            norm_groups: groups of the normalisation before each module.
+            mid_block: whether the middle block gets one too.
+        """
+        temporal = cls(
+            block_out_channels=tuple(unet.config["block_out_channels"]),
+            motion_layers_per_block=unet.config["layers_per_block"],
+            motion_num_attention_heads=heads,
+            motion_norm_num_groups=norm_groups,
+            motion_max_seq_length=max_frames,
+            use_motion_mid_block=mid_block,
+        )
+        for module in temporal.modules():
+            if isinstance(module, AnimateDiffTransformer3D):
+                nn.init.zeros_(module.proj_out.weight)
+                nn.init.zeros_(module.proj_out.bias)
+        return temporal
+
+    def attach(self, unet: UNet2DConditionModel, *, norm: FrameNorm = "per_frame") -> UNetMotionModel:
+        """Build the video denoiser; its weights are the very parameters of ``unet`` and of these modules.
+
+        Args:
+            unet: the 2D denoiser; nothing may be attached to it.
+            norm: whether the normalisation before each module takes its statistics from every frame alone, as
+                published AnimateDiff and Animate Anyone code do, or from the whole window, as stock diffusers does.
+
+        Raises:
+            AttachmentError: if the modules do not fit the denoiser, or something is attached to it.
+        """
+        refuse_attached(unet, "attaching temporal modules")
+        weights = {**unet.state_dict(keep_vars=True), **self.state_dict(keep_vars=True)}
+        try:
+            with torch.device("meta"):
+                video_unet = UNetMotionModel.from_unet2d(unet, _on_meta(self), load_weights=False)
+            video_unet.load_state_dict(weights, assign=True)
+        except (RuntimeError, ValueError) as error:
+            raise AttachmentError(
+                f"These temporal modules do not fit the denoiser: {error}. Build them with "
+                "TemporalModules.for_unet(unet), or take the adapter made for this denoiser."
+            ) from error
+        if norm == "per_frame":
+            normalise_per_frame(video_unet, self.config["motion_norm_num_groups"])
+        return video_unet.train(unet.training)
+
+    @staticmethod
+    def detach(video_unet: UNetMotionModel) -> UNet2DConditionModel:
+        """Build the 2D denoiser that a video denoiser contains, sharing its weights."""
+        refuse_attached(video_unet, "detaching temporal modules")
+        config = dict(video_unet.config)
+        for name in ("down_block_types", "up_block_types"):
+            config[name] = tuple(kind.replace("Motion", "2D") for kind in config[name])
+        # Where num_attention_heads is not given, diffusers reads attention_head_dim as the number of heads.
+        config["attention_head_dim"] = config.pop("num_attention_heads")
+        with torch.device("meta"):
+            unet = UNet2DConditionModel.from_config(config)
+        assert isinstance(unet, UNet2DConditionModel)
+        weights = video_unet.state_dict(keep_vars=True)
+        unet.load_state_dict({key: value for key, value in weights.items() if "motion_modules" not in key}, assign=True)
+        return unet.train(video_unet.training)
+
+
+class PerFrameGroupNorm(nn.GroupNorm):
+    """Group normalisation of ``b c f h w`` with the statistics of every frame alone."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        frames = input.shape[2]
+        folded = super().forward(input.transpose(1, 2).flatten(0, 1))
+        return folded.unflatten(0, (-1, frames)).transpose(1, 2)
+
+
+def normalise_per_frame(video_unet: UNetMotionModel, groups: int | None = None) -> None:
+    """Make the normalisations before a denoiser's temporal modules treat every frame alone; weights stay the same.
+
+    Args:
+        video_unet: the video denoiser.
+        groups: number of groups; what each module has if not given.
+    """
+    for module in video_unet.modules():
+        if isinstance(module, AnimateDiffTransformer3D):
+            stock = module.norm
+            norm = PerFrameGroupNorm(groups or stock.num_groups, stock.num_channels, stock.eps, device="meta")
+            norm.weight, norm.bias = stock.weight, stock.bias
+            module.norm = norm
+
+
+def check_window(video_unet: UNetMotionModel, num_frames: int) -> None:
+    """Raise :class:`ShapeError` if a window is longer than the temporal modules' table of positions."""
+    longest = int(video_unet.config["motion_max_seq_length"])
+    if num_frames > longest:
+        raise ShapeError(
+            f"A window of {num_frames} frames is longer than the {longest} positions of the temporal modules; "
+            f"choose window_size <= {longest}: the clip itself may have any length."
+        )
+
+
+def _on_meta(adapter: MotionAdapter) -> MotionAdapter:
+    """A weightless stand-in: ``from_unet2d`` reads the adapter's config only, but would move its weights."""
+    stand_in = MotionAdapter.from_config(adapter.config)
+    assert isinstance(stand_in, MotionAdapter)
+    return stand_in

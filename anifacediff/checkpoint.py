@@ -1,0 +1,106 @@
+"""Weights from files, strictly: a missing, unexpected or misshapen key is an error that names it."""
+
+from collections.abc import Collection, Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any, Self
+
+from diffusers.configuration_utils import ConfigMixin
+from diffusers.models.modeling_utils import ModelMixin
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from anifacediff.errors import CheckpointError
+from anifacediff.shapes import Tensor
+
+
+class StrictModel(ModelMixin, ConfigMixin):
+    """A diffusers model whose ``from_pretrained`` refuses weights that do not fit."""
+
+    config_name = "config.json"
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | PathLike[str], **kwargs: Any) -> Self:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Load as diffusers does, from a folder or a Hub id.
+
+        Raises:
+            CheckpointError: if a file is missing or corrupted, or if keys or shapes differ.
+        """
+        return load_pretrained(super(), pretrained_model_name_or_path, **kwargs)
+
+
+def load_pretrained(kind: Any, source: str | PathLike[str], **kwargs: Any) -> Any:
+    """Load a diffusers or transformers model with nothing missing and nothing left over.
+
+    Args:
+        kind: the model's class.
+        source: a folder or a Hub id.
+        kwargs: what its ``from_pretrained`` takes.
+
+    Raises:
+        CheckpointError: if a file is missing or corrupted, or if keys or shapes differ.
+    """
+    kwargs = {"use_safetensors": True, **kwargs, "output_loading_info": True}
+    try:
+        model, info = kind.from_pretrained(source, **kwargs)
+    except (OSError, SafetensorError, ValueError, RuntimeError) as error:
+        raise CheckpointError(f"Cannot load {source}: {error}") from error
+    problems = {name: sorted(map(str, info.get(name) or ())) for name in ("missing_keys", "unexpected_keys", "mismatched_keys")}
+    problems["errors"] = list(map(str, info.get("error_msgs") or ()))
+    _raise_if_any(str(source), problems)
+    return model
+
+
+def load_strict(module: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
+    """Copy weights into a module.
+
+    Args:
+        module: receives the weights.
+        weights: by the module's own state keys.
+        source: where they come from, for the message.
+
+    Raises:
+        CheckpointError: if keys or shapes differ; the module is then unchanged.
+    """
+    expected = module.state_dict()
+    misshapen = [
+        f"{key} {tuple(weights[key].shape)} instead of {tuple(expected[key].shape)}"
+        for key in sorted(expected.keys() & weights.keys())
+        if weights[key].shape != expected[key].shape
+    ]
+    problems: dict[str, Collection[str]] = {
+        "missing_keys": sorted(expected.keys() - weights.keys()),
+        "unexpected_keys": sorted(weights.keys() - expected.keys()),
+        "mismatched_keys": misshapen,
+    }
+    _raise_if_any(source, problems)
+    module.load_state_dict(dict(weights))
+
+
+def read_weights(path: str | PathLike[str]) -> dict[str, Tensor]:
+    """Read a safetensors file.
+
+    Raises:
+        CheckpointError: if it is missing, truncated, or of another format.
+    """
+    if not Path(path).is_file():
+        raise CheckpointError(f"{path}: there is no such file.")
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(
+            f"{path}: not a readable safetensors file ({error}). It may be truncated: fetch it again and compare its "
+            "size; other formats are converted first."
+        ) from error
+
+
+def _raise_if_any(source: str, problems: Mapping[str, Collection[str]]) -> None:
+    found = {name: keys for name, keys in problems.items() if keys}
+    if not found:
+        return
+    lines = (
+        f"  {len(keys)} {name.replace('_', ' ')}: {', '.join(list(keys)[:5])}{', ...' if len(keys) > 5 else ''}"
+        for name, keys in found.items()
+    )
+    raise CheckpointError(f"The weights in {source} are not those of this component:\n" + "\n".join(lines))

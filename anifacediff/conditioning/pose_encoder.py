@@ -1,0 +1,221 @@
+"""The Pose Encoder: control maps become features that are laid over the denoiser's input."""
+
+from typing import Literal, Protocol, Self, TypedDict, runtime_checkable
+
+import torch
+import torch.nn.functional as F
+from diffusers.configuration_utils import register_to_config
+from torch import nn
+
+from anifacediff.attachment import Attachment
+from anifacediff.checkpoint import StrictModel
+from anifacediff.errors import AttachmentError, InputError, ShapeError
+from anifacediff.shapes import Float, Tensor, check_finite, check_shape
+
+Placement = Literal["after_conv_in", "latents", "concatenate"]
+PLACEMENTS: tuple[Placement, ...] = ("after_conv_in", "latents", "concatenate")
+
+
+class PoseCondition(TypedDict):
+    """Entries for ``cross_attention_kwargs``."""
+
+    pose_features: Float[Tensor, "f d h w"]
+
+
+@runtime_checkable
+class ConvInDenoiser(Protocol):
+    """A denoiser whose input enters through one convolution."""
+
+    conv_in: nn.Conv2d
+
+
+class PoseEncoder(StrictModel):
+    """Convolutions bring control maps to the latents' resolution; the result is laid over the noisy input.
+
+    The last convolution starts at zero, so that a fresh encoder changes nothing where it is added.
+
+    Args:
+        conditioning_channels: channels c of the control maps.
+        block_out_channels: widths; every one but the first halves the resolution (4 widths: 1/8).
+        out_channels: channels d of the features.
+        placement: where the features go: ``"after_conv_in"`` adds them to the output of the denoiser's first
+            convolution (d is its width; published Animate Anyone code), ``"latents"`` adds them to the noisy
+            latents (AniFaceDiff as worded), ``"concatenate"`` appends them as input channels of a denoiser that
+            was built with that many more (AniFaceDiff v1).
+
+    Source: AniFaceDiff, section 3.3; Animate Anyone's pose guider.
+
+    Example:
+        >>> encoder = PoseEncoder.for_unet(unet)                  # doctest: +SKIP
+        >>> with encoder.attach(unet):                            # doctest: +SKIP
+        ...     unet(latents, t, tokens, cross_attention_kwargs=encoder(maps.normal))
+    """
+
+    @register_to_config
+    def __init__(
+        self,
+        *,
+        conditioning_channels: int = 3,
+        block_out_channels: tuple[int, ...] = (16, 32, 96, 256),
+        out_channels: int = 320,
+        placement: Placement = "after_conv_in",
+    ) -> None:
+        super().__init__()
+        if placement not in PLACEMENTS:
+            raise InputError(f"placement: expected one of {', '.join(PLACEMENTS)}, found {placement!r}.")
+        self.placement: Placement = placement
+        self.conditioning_channels = conditioning_channels
+        self.stride = 2 ** (len(block_out_channels) - 1)
+        self.conv_in = nn.Conv2d(conditioning_channels, block_out_channels[0], 3, padding=1)
+        self.blocks = nn.ModuleList()
+        for width, wider in zip(block_out_channels[:-1], block_out_channels[1:], strict=True):
+            self.blocks.append(nn.Conv2d(width, width, 3, padding=1))
+            self.blocks.append(nn.Conv2d(width, wider, 3, padding=1, stride=2))
+        self.conv_out = nn.Conv2d(block_out_channels[-1], out_channels, 3, padding=1)
+        nn.init.zeros_(self.conv_out.weight)
+        nn.init.zeros_(self.conv_out.bias)  # pyright: ignore[reportArgumentType]
+
+    @classmethod
+    def for_unet(
+        cls,
+        unet: ConvInDenoiser,
+        *,
+        placement: Placement = "after_conv_in",
+        latent_channels: int = 4,
+        conditioning_channels: int = 3,
+        block_out_channels: tuple[int, ...] = (16, 32, 96, 256),
+    ) -> Self:
+        """Build a fresh encoder whose features fit a denoiser at the given placement."""
+        out_channels = {
+            "after_conv_in": unet.conv_in.out_channels,
+            "latents": latent_channels,
+            "concatenate": unet.conv_in.in_channels - latent_channels,
+        }
+        if out_channels[placement] <= 0:
+            raise AttachmentError(
+                f"This denoiser takes {unet.conv_in.in_channels} channels, none beside the {latent_channels} of the "
+                "latents: build it with more in_channels to concatenate pose features."
+            )
+        return cls(
+            conditioning_channels=conditioning_channels,
+            block_out_channels=block_out_channels,
+            out_channels=out_channels[placement],
+            placement=placement,
+        )
+
+    def features(self, maps: Float[Tensor, "f c h w"]) -> Float[Tensor, "f d h2 w2"]:
+        """Encode control maps at the resolution of the latents."""
+        check_shape("maps", maps, "f c h w", None, self.conditioning_channels, None, None)
+        check_finite("maps", maps)
+        if maps.shape[-2] % self.stride or maps.shape[-1] % self.stride:
+            raise ShapeError(f"maps: height and width must be multiples of {self.stride}, found {tuple(maps.shape)}.")
+        states = F.silu(self.conv_in(maps.to(self.conv_in.weight.dtype)))
+        for block in self.blocks:
+            states = F.silu(block(states))
+        return self.conv_out(states)
+
+    def forward(self, maps: Float[Tensor, "f c h w"]) -> PoseCondition:
+        """Make the denoiser's condition from one control map per frame.
+
+        Args:
+            maps: f c h w, in the range of their convention; h and w as of the image.
+
+        Returns:
+            Entries for ``cross_attention_kwargs``. The rows of the denoiser may be a multiple of f: both halves
+            of a guided batch get the same features.
+
+        Raises:
+            ShapeError: if the maps have other channels, or a size that the strides do not divide.
+            InputError: if they hold NaN or infinity.
+        """
+        return {"pose_features": self.features(maps)}
+
+    def attach(self, unet: ConvInDenoiser) -> Attachment:
+        """Let a denoiser take ``pose_features`` from ``cross_attention_kwargs`` until detached.
+
+        Raises:
+            AttachmentError: if the features do not fit the denoiser, or a pose encoder is attached already.
+        """
+        if isinstance(unet.conv_in, _PoseConv):
+            raise AttachmentError("A pose encoder is attached to this denoiser already; detach it first.")
+        self._check_fit(unet)
+        assert isinstance(unet, nn.Module)
+        stock = unet.conv_in
+        unet.conv_in = _PoseConv(stock, self.placement)
+        handle = unet.register_forward_pre_hook(_join_features, with_kwargs=True)
+
+        def undo() -> None:
+            handle.remove()
+            unet.conv_in = stock
+
+        return Attachment(undo)
+
+    def _check_fit(self, unet: ConvInDenoiser) -> None:
+        width = self.conv_out.out_channels
+        if self.placement == "after_conv_in" and width != unet.conv_in.out_channels:
+            raise AttachmentError(
+                f"The features have {width} channels, the denoiser's conv_in gives {unet.conv_in.out_channels}: "
+                "build the encoder with PoseEncoder.for_unet(unet)."
+            )
+        if self.placement == "concatenate" and width >= unet.conv_in.in_channels:
+            raise AttachmentError(
+                f"The features have {width} channels, the denoiser takes {unet.conv_in.in_channels} in all: "
+                "build it with in_channels = latent channels + feature channels."
+            )
+
+
+class _PoseConv(nn.Conv2d):
+    """The denoiser's first convolution, for an input that carries pose features in its last channels.
+
+    The weights are the stock module's own parameters, under the same names. The features travel in the
+    input, so that nothing is remembered between calls.
+    """
+
+    def __init__(self, stock: nn.Conv2d, placement: Placement) -> None:
+        super().__init__(1, 1, 1, device="meta")
+        self.__dict__.update(
+            {name: value for name, value in stock.__dict__.items() if name not in ("_parameters", "_forward_hooks")}
+        )
+        self._parameters = stock._parameters
+        self.placement: Placement = placement
+
+    def forward(self, input: Tensor) -> Tensor:
+        extra = input.shape[1] - self.in_channels
+        if self.placement == "concatenate" or extra == 0:
+            return super().forward(input)
+        if self.placement == "after_conv_in":
+            latents, features = input.split([self.in_channels, extra], dim=1)
+            return super().forward(latents) + features
+        latents, features = input.chunk(2, dim=1)
+        return super().forward(latents + features)
+
+
+def _join_features(
+    unet: nn.Module, args: tuple[Tensor, ...], kwargs: dict[str, object]
+) -> tuple[tuple[Tensor, ...], dict[str, object]]:
+    conditions = kwargs.get("cross_attention_kwargs")
+    if not isinstance(conditions, dict) or "pose_features" not in conditions:
+        return args, kwargs
+    conditions = dict(conditions)
+    features = conditions.pop("pose_features")
+    kwargs = {**kwargs, "cross_attention_kwargs": conditions}
+    sample = args[0] if args else kwargs["sample"]
+    joined = _concatenate(sample, features)
+    if args:
+        return (joined, *args[1:]), kwargs
+    return args, {**kwargs, "sample": joined}
+
+
+def _concatenate(sample: Tensor, features: Tensor) -> Tensor:
+    """Append features to the channels of latents ``n c h w`` or ``b c f h w``."""
+    video = sample.ndim == 5
+    rows = sample.shape[0] * (sample.shape[2] if video else 1)
+    if rows % features.shape[0] or features.shape[-2:] != sample.shape[-2:]:
+        raise ShapeError(
+            f"pose_features: {tuple(features.shape)} do not fit latents of {rows} rows at "
+            f"{tuple(sample.shape[-2:])}. Give one map per frame, of the size of the image."
+        )
+    features = features.repeat(rows // features.shape[0], 1, 1, 1).to(sample.dtype)
+    if video:
+        features = features.unflatten(0, (sample.shape[0], sample.shape[2])).transpose(1, 2)
+    return torch.cat([sample, features], dim=1)
