@@ -1,0 +1,6 @@
+"""Lets the parity tests import ``rule`` and ``flame_synth``, which stand beside them."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
