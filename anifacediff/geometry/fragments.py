@@ -45,15 +45,17 @@ class Fragments:
 
     def interpolate(self, attributes: Float[Tensor, "f v c"]) -> Float[Tensor, "p c"]:
         """Interpolate one attribute per vertex to every covered pixel."""
+        channels = attributes.shape[2]
+        faces = attributes.index_select(1, self.triangles.flatten()).reshape(-1, 3 * channels)
         frame = self.pixel.div(self.height * self.width, rounding_mode="floor")
-        flat = attributes.flatten(0, 1)
-        corners = self.triangles[self.triangle] + (frame * attributes.shape[1])[:, None]
+        corners = faces.index_select(0, self.triangle + frame * len(self.triangles))
+        first, second, third = corners.split(channels, dim=1)
         weights = self.barycentric.to(attributes.dtype)
-        return sum((flat[corners[:, i]] * weights[:, i, None] for i in range(1, 3)), flat[corners[:, 0]] * weights[:, :1])
+        return first * weights[:, :1] + second * weights[:, 1:2] + third * weights[:, 2:]
 
     def scatter(self, values: Float[Tensor, "p c"], background: float = 0.0) -> Float[Tensor, "f c h w"]:
         """Spread one value per covered pixel into pictures."""
         size = self.frames * self.height * self.width
         picture = values.new_full((size, values.shape[1]), background)
         picture = picture.index_copy(0, self.pixel, values)
-        return picture.view(self.frames, self.height, self.width, -1).permute(0, 3, 1, 2)
+        return picture.view(self.frames, self.height, self.width, values.shape[1]).permute(0, 3, 1, 2)

@@ -137,11 +137,11 @@ def _visible(points: Tensor, corners: Tensor, size: tuple[int, int, int]) -> tup
     return pixel, face.index_select(0, row)
 
 
-def _rows(points: Tensor, corners: Tensor, height: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Cut every face into rows: the face, the row's number, and x, z of the row's two ends (4 rows: long x z, short x z)."""
+def _rows(points: Tensor, corners: Tensor, height: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Cut every face into rows; return the face, the row's number, and 4 n: x, z of one end, x, z of the other."""
     upper, middle, lower = _sorted_by_row(*(points.index_select(1, ends) for ends in corners))
     bounds = _first_center(torch.stack([upper[1], middle[1], lower[1]], dim=1), height)
-    bounds = bounds.where((upper + middle + lower)[1, :, None].isfinite(), 0).long()
+    bounds = bounds.where((upper[1] + middle[1] + lower[1])[:, None].isfinite(), 0).long()
     first, count = bounds[:, :2].flatten(), bounds.diff(dim=1).flatten()
     part, y = _expand(count, first)
     face = part // 2
@@ -233,11 +233,15 @@ def _centers(pixel: Tensor, height: int, width: int, dtype: torch.dtype) -> Tens
 
 def _barycentric(points: Tensor, corners: Tensor, face: Tensor, centers: Tensor, perspective: bool) -> Tensor:
     """Return p 3: the weights of the corners at the pixel centres; differentiable with respect to ``points``."""
-    a, b, c = (points.index_select(0, ends) for ends in corners)
-    (bx, by, _), (cx, cy, _) = (b - a).unbind(1), (c - a).unbind(1)
+    plane = points[:, :2]
+    plane = torch.where(
+        plane.abs() < _MAX_COORDINATE, plane, 0
+    )  # no NaN in the gradient of a dropped vertex's neighbours
+    a, b, c = (plane.index_select(0, ends) for ends in corners)
+    (bx, by), (cx, cy) = (b - a).unbind(1), (c - a).unbind(1)
     area = bx * cy - cx * by
     area = torch.where(area == 0, 1, area)
-    table = torch.stack([a[:, 0], a[:, 1], cy / area, cx / area, by / area, bx / area], dim=1)
+    table = torch.stack([*a.unbind(1), cy / area, cx / area, by / area, bx / area], dim=1)
     ax, ay, cy, cx, by, bx = table.index_select(0, face).unbind(1)
     x, y = centers[0] - ax, centers[1] - ay
     second = (x * cy - y * cx).clamp(0, 1)
@@ -245,5 +249,5 @@ def _barycentric(points: Tensor, corners: Tensor, face: Tensor, centers: Tensor,
     weights = torch.stack([1 - second - third, second, third], dim=1)
     if not perspective:
         return weights
-    weights = weights / torch.stack([a[:, 2], b[:, 2], c[:, 2]], dim=1).index_select(0, face)
+    weights = weights / points[:, 2][corners.index_select(1, face).T]
     return weights / weights.sum(1, keepdim=True)
