@@ -7,7 +7,7 @@ own call: it survives gradient checkpointing, and stock pipelines pass it on.
 
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Protocol, Self, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import nn
@@ -29,6 +29,7 @@ class Denoiser(Protocol):
     def get_submodule(self, target: str) -> nn.Module: ...
 
 
+@runtime_checkable
 class Attention(Protocol):
     """What a processor uses of a diffusers attention layer."""
 
@@ -41,11 +42,10 @@ class Attention(Protocol):
 
     def set_processor(self, processor: object) -> None: ...
 
-    def prepare_attention_mask(
-        self, attention_mask: Tensor, target_length: int, batch_size: int
-    ) -> Tensor: ...
+    def prepare_attention_mask(self, attention_mask: Tensor, target_length: int, batch_size: int) -> Tensor: ...
 
 
+@runtime_checkable
 class Processor(Protocol):
     """A diffusers attention processor, called by its layer."""
 
@@ -84,7 +84,7 @@ class Attachment:
         if undo is not None:
             undo()
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Attachment":
         return self
 
     def __exit__(
@@ -151,7 +151,9 @@ def attach(
 
 def refuse_attached(denoiser: Denoiser, what: str) -> None:
     """Raise :class:`AttachmentError` if processors of ours are in place while ``what`` needs the bare denoiser."""
-    attached = [name for name, processor in denoiser.attn_processors.items() if isinstance(processor, AttachedProcessor)]
+    attached = [
+        name for name, processor in denoiser.attn_processors.items() if isinstance(processor, AttachedProcessor)
+    ]
     if attached:
         raise AttachmentError(
             f"{what}: {len(attached)} attention processors are attached to this denoiser, the first at {attached[0]}; "

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from diffusers.configuration_utils import ConfigMixin
 from diffusers.models.modeling_utils import ModelMixin
@@ -21,7 +21,7 @@ class StrictModel(ModelMixin, ConfigMixin):
     config_name = "config.json"
 
     @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path: str | PathLike[str], **kwargs: Any) -> Self:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def from_pretrained(cls, pretrained_model_name_or_path: str | PathLike[str] | None, **kwargs: Any) -> Any:
         """Load as diffusers does, from a folder or a Hub id.
 
         Raises:
@@ -30,7 +30,7 @@ class StrictModel(ModelMixin, ConfigMixin):
         return load_pretrained(super(), pretrained_model_name_or_path, **kwargs)
 
 
-def load_pretrained(kind: Any, source: str | PathLike[str], **kwargs: Any) -> Any:
+def load_pretrained(kind: Any, source: str | PathLike[str] | None, **kwargs: Any) -> Any:
     """Load a diffusers or transformers model with nothing missing and nothing left over.
 
     Args:
@@ -46,7 +46,9 @@ def load_pretrained(kind: Any, source: str | PathLike[str], **kwargs: Any) -> An
         model, info = kind.from_pretrained(source, **kwargs)
     except (OSError, SafetensorError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"Cannot load {source}: {error}") from error
-    problems = {name: sorted(map(str, info.get(name) or ())) for name in ("missing_keys", "unexpected_keys", "mismatched_keys")}
+    problems = {
+        name: sorted(map(str, info.get(name) or ())) for name in ("missing_keys", "unexpected_keys", "mismatched_keys")
+    }
     problems["errors"] = list(map(str, info.get("error_msgs") or ()))
     _raise_if_any(str(source), problems)
     return model

@@ -75,10 +75,11 @@ class ReferenceNet(StrictModel, UNet2DConditionModel):
     @classmethod
     def from_unet(cls, unet: UNet2DConditionModel) -> "ReferenceNet":
         """Copy a 2D denoiser, weights and all."""
-        reference_net = cls.from_config(unet.config)
+        with torch.device("meta"):
+            reference_net = cls.from_config(unet.config)
         assert isinstance(reference_net, cls)
-        reference_net.load_state_dict(unet.state_dict())
-        return reference_net.to(dtype=unet.dtype, device=unet.device)
+        reference_net.load_state_dict({key: value.clone() for key, value in unet.state_dict().items()}, assign=True)
+        return reference_net.train(unet.training)
 
     def hidden_states(
         self, latents: Float[Tensor, "b c h w"], encoder_hidden_states: Float[Tensor, "b l d"]
@@ -147,7 +148,9 @@ class ReferenceNet(StrictModel, UNet2DConditionModel):
             AttachmentError: if the denoiser's layers are not those of this network, or carry foreign processors.
         """
         layers = self._matching_layers(unet)
-        return attach(unet, layers, lambda place, stock: ReferenceAttnProcessor(stock, place), argument="reference_features")
+        return attach(
+            unet, layers, lambda place, stock: ReferenceAttnProcessor(stock, place), argument="reference_features"
+        )
 
     def _matching_layers(self, unet: Denoiser) -> dict[str, Attention]:
         own = {place: layer.to_k.in_features for place, layer in spatial_attention(self, "attn1").items()}

@@ -1,6 +1,6 @@
 """Temporal modules: AnimateDiff's attention over frames, put into a stock 2D denoiser and taken out again."""
 
-from typing import Literal, Self
+from typing import Literal
 
 import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
@@ -26,8 +26,14 @@ class TemporalModules(StrictModel, MotionAdapter):
 
     @classmethod
     def for_unet(
-        cls, unet: UNet2DConditionModel, *, max_frames: int = 32, heads: int = 8, norm_groups: int = 32, mid_block: bool = True
-    ) -> Self:
+        cls,
+        unet: UNet2DConditionModel,
+        *,
+        max_frames: int = 32,
+        heads: int = 8,
+        norm_groups: int = 32,
+        mid_block: bool = True,
+    ) -> "TemporalModules":
         """Build fresh modules for a denoiser; their last layers are zero, so that they change nothing.
 
         Args:
@@ -66,7 +72,8 @@ class TemporalModules(StrictModel, MotionAdapter):
         weights = {**unet.state_dict(keep_vars=True), **self.state_dict(keep_vars=True)}
         try:
             with torch.device("meta"):
-                video_unet = UNetMotionModel.from_unet2d(unet, _on_meta(self), load_weights=False)
+                video_unet = UNetMotionModel.from_unet2d(unet, self, load_weights=False)
+            assert isinstance(video_unet, UNetMotionModel)
             video_unet.load_state_dict(weights, assign=True)
         except (RuntimeError, ValueError) as error:
             raise AttachmentError(
@@ -126,10 +133,3 @@ def check_window(video_unet: UNetMotionModel, num_frames: int) -> None:
             f"A window of {num_frames} frames is longer than the {longest} positions of the temporal modules; "
             f"choose window_size <= {longest}: the clip itself may have any length."
         )
-
-
-def _on_meta(adapter: MotionAdapter) -> MotionAdapter:
-    """A weightless stand-in: ``from_unet2d`` reads the adapter's config only, but would move its weights."""
-    stand_in = MotionAdapter.from_config(adapter.config)
-    assert isinstance(stand_in, MotionAdapter)
-    return stand_in

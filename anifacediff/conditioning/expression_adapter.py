@@ -1,6 +1,6 @@
 """The Expression Adapter: expression coefficients enter through cross-attention of their own."""
 
-from typing import Self, TypedDict
+from typing import TypedDict
 
 import torch
 import torch.nn.functional as F
@@ -83,12 +83,14 @@ class ExpressionAdapter(StrictModel):
         self.project = nn.Linear(expression_dim, num_tokens * cross_attention_dim)
         self.norm = nn.LayerNorm(cross_attention_dim)
         self.places = tuple(layers)
-        self.layers = modules_by_place(
+        self.projections = modules_by_place(
             {place: ExpressionProjection(cross_attention_dim, width) for place, width in layers.items()}
         )
 
     @classmethod
-    def for_unet(cls, unet: Denoiser, *, expression_dim: int = 50, num_tokens: int = 1, scale: float = 1.0) -> Self:
+    def for_unet(
+        cls, unet: Denoiser, *, expression_dim: int = 50, num_tokens: int = 1, scale: float = 1.0
+    ) -> "ExpressionAdapter":
         """Build a fresh adapter for the cross-attention layers of a denoiser."""
         layers = spatial_attention(unet, "attn2")
         if not layers:
@@ -149,7 +151,7 @@ class ExpressionAdapter(StrictModel):
         return attach(unet, layers, self._processor, argument="expression_tokens")
 
     def _processor(self, place: str, stock: Processor) -> "ExpressionAttnProcessor":
-        projection = self.layers.get_submodule(place)
+        projection = self.projections.get_submodule(place)
         assert isinstance(projection, ExpressionProjection)
         return ExpressionAttnProcessor(stock, place, self, projection)
 

@@ -12,6 +12,7 @@ CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
+@runtime_checkable
 class ImageEmbedding(Protocol):
     """The output of an image encoder with projection."""
 

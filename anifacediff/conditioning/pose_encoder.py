@@ -1,6 +1,6 @@
 """The Pose Encoder: control maps become features that are laid over the denoiser's input."""
 
-from typing import Literal, Protocol, Self, TypedDict, runtime_checkable
+from typing import Literal, Protocol, TypedDict, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -84,7 +84,7 @@ class PoseEncoder(StrictModel):
         latent_channels: int = 4,
         conditioning_channels: int = 3,
         block_out_channels: tuple[int, ...] = (16, 32, 96, 256),
-    ) -> Self:
+    ) -> "PoseEncoder":
         """Build a fresh encoder whose features fit a denoiser at the given placement."""
         out_channels = {
             "after_conv_in": unet.conv_in.out_channels,
@@ -172,11 +172,14 @@ class _PoseConv(nn.Conv2d):
     """
 
     def __init__(self, stock: nn.Conv2d, placement: Placement) -> None:
-        super().__init__(1, 1, 1, device="meta")
-        self.__dict__.update(
-            {name: value for name, value in stock.__dict__.items() if name not in ("_parameters", "_forward_hooks")}
+        super().__init__(
+            stock.in_channels,
+            stock.out_channels,
+            (stock.kernel_size[0], stock.kernel_size[1]),
+            padding=(int(stock.padding[0]), int(stock.padding[1])),
+            device="meta",
         )
-        self._parameters = stock._parameters
+        self.weight, self.bias = stock.weight, stock.bias
         self.placement: Placement = placement
 
     def forward(self, input: Tensor) -> Tensor:
@@ -191,19 +194,16 @@ class _PoseConv(nn.Conv2d):
 
 
 def _join_features(
-    unet: nn.Module, args: tuple[Tensor, ...], kwargs: dict[str, object]
-) -> tuple[tuple[Tensor, ...], dict[str, object]]:
+    unet: nn.Module, args: tuple[object, ...], kwargs: dict[str, object]
+) -> tuple[tuple[object, ...], dict[str, object]]:
     conditions = kwargs.get("cross_attention_kwargs")
     if not isinstance(conditions, dict) or "pose_features" not in conditions:
         return args, kwargs
-    conditions = dict(conditions)
-    features = conditions.pop("pose_features")
-    kwargs = {**kwargs, "cross_attention_kwargs": conditions}
+    others = {name: value for name, value in conditions.items() if name != "pose_features"}
     sample = args[0] if args else kwargs["sample"]
-    joined = _concatenate(sample, features)
-    if args:
-        return (joined, *args[1:]), kwargs
-    return args, {**kwargs, "sample": joined}
+    joined = _concatenate(sample, conditions["pose_features"])  # pyright: ignore[reportArgumentType]
+    kwargs = {**kwargs, "cross_attention_kwargs": others}
+    return ((joined, *args[1:]), kwargs) if args else ((), {**kwargs, "sample": joined})
 
 
 def _concatenate(sample: Tensor, features: Tensor) -> Tensor:

@@ -7,26 +7,29 @@ top-left pixel at (0.5, 0.5). Every tensor has the frames as its first axis.
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol, Self, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
 
 from anifacediff.errors import ShapeError
 from anifacediff.shapes import Float, Tensor, check_finite
 
+# typing.Self cannot be checked at run time outside decorated classes.
+PerFrameT = TypeVar("PerFrameT", bound="PerFrame")
+
 
 class PerFrame(ABC):
     """A dataclass of tensors that all have the frames as first axis."""
 
     @abstractmethod
-    def map(self, change: Callable[[Tensor], Tensor]) -> Self:
+    def map(self: PerFrameT, change: Callable[[Tensor], Tensor]) -> PerFrameT:
         """Return a copy with ``change`` applied to every tensor."""
 
-    def __getitem__(self, frames: slice) -> Self:
+    def __getitem__(self: PerFrameT, frames: slice) -> PerFrameT:
         """Return some of the frames."""
         return self.map(lambda tensor: tensor[frames])
 
-    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Self:
+    def to(self: PerFrameT, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> PerFrameT:
         """Return a copy on another device or in another precision."""
         return self.map(lambda tensor: tensor.to(device=device, dtype=dtype))
 
@@ -44,18 +47,18 @@ class Similarity(PerFrame):
     translation: Float[Tensor, "f 2"]
 
     @classmethod
-    def about(cls, pivot: Float[Tensor, "f 2"], scale: Float[Tensor, "f"]) -> Self:
+    def about(cls, pivot: Float[Tensor, "f 2"], scale: Float[Tensor, "f"]) -> "Similarity":
         """The scaling that leaves ``pivot`` where it is."""
         return cls(scale, pivot * (1 - scale[:, None]))
 
-    def map(self, change: Callable[[Tensor], Tensor]) -> Self:
+    def map(self, change: Callable[[Tensor], Tensor]) -> "Similarity":
         return replace(self, scale=change(self.scale), translation=change(self.translation))
 
     def __call__(self, points: Float[Tensor, "f n 2"]) -> Float[Tensor, "f n 2"]:
         """Move points given in pixels."""
         return points * self.scale[:, None, None] + self.translation[:, None]
 
-    def inverse(self) -> Self:
+    def inverse(self) -> "Similarity":
         """The similarity that undoes this one."""
         return replace(self, scale=1 / self.scale, translation=-self.translation / self.scale[:, None])
 
@@ -75,7 +78,7 @@ class Box(PerFrame):
     corners: Float[Tensor, "f 4"]
 
     @classmethod
-    def around(cls, points: Float[Tensor, "f n 2"]) -> Self:
+    def around(cls, points: Float[Tensor, "f n 2"]) -> "Box":
         """The smallest box that holds all points of a frame."""
         return cls(torch.cat([points.amin(1), points.amax(1)], dim=-1))
 
@@ -96,7 +99,7 @@ class Box(PerFrame):
         """The mean of width and height, as DECA's crop measures a face."""
         return (self.width + self.height) / 2
 
-    def map(self, change: Callable[[Tensor], Tensor]) -> Self:
+    def map(self, change: Callable[[Tensor], Tensor]) -> "Box":
         return replace(self, corners=change(self.corners))
 
     def moved(self, similarity: Similarity) -> "Box":
@@ -144,7 +147,7 @@ class WeakPerspective(PerFrame):
     def perspective(self) -> bool:
         return False
 
-    def map(self, change: Callable[[Tensor], Tensor]) -> Self:
+    def map(self, change: Callable[[Tensor], Tensor]) -> "WeakPerspective":
         return replace(self, scale=change(self.scale), translation=change(self.translation))
 
     def project(self, points: Float[Tensor, "f n 3"]) -> Float[Tensor, "f n 3"]:
