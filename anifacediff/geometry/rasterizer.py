@@ -62,7 +62,7 @@ class SpanRasterizer:
             InputError: if the picture has no pixel or a triangle names a vertex that does not exist.
         """
         _check(screen, triangles, height, width)
-        points = screen if screen.dtype == torch.float64 else screen.float()
+        points = screen.to(torch.promote_types(screen.dtype, torch.float32))
         triangles = triangles.to(points.device, torch.int64)
         chunk = self.frames_per_chunk or _frames_per_chunk(points.device, height * width)
         parts = [

@@ -1,0 +1,258 @@
+"""Pictures of a mesh that tell a denoiser where the face is; the one place for map conventions.
+
+How a map is coloured is part of the weights that were trained on it, so every convention has a name
+in :data:`CONVENTIONS` and does not change.
+
+All conventions share the camera space of the normals (x to the image's right, y up, z to the
+viewer), a background of 0, and the rules for depth and light in :func:`render_maps`. They differ in:
+
+======================== =============================== ===================== =========================
+name                     normal vector n of a pixel      normal map            range of every map
+======================== =============================== ===================== =========================
+anifacediff              unit length                     0.5 + 0.5 n           clipped to [0, 1]
+deca                     as interpolated, length <= 1    n                     not clipped
+magicportrait-published  as interpolated, length <= 1    n                     clipped to [0, 1], so that
+                                                                               negative parts are lost
+======================== =============================== ===================== =========================
+"""
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import torch
+from torch.nn import functional as F
+
+from anifacediff.errors import InputError
+from anifacediff.geometry.contracts import Rasterizer
+from anifacediff.geometry.faces import Camera
+from anifacediff.geometry.fragments import Fragments
+from anifacediff.shapes import Bool, Float, Int, Tensor, check_shape
+
+MAPS = ("normal", "depth", "shaded")
+_CHUNK_PIXELS = 2**21  # frames drawn together: bounds the working memory to some hundred megabytes
+_HARMONICS = (
+    (1 / math.sqrt(4 * math.pi),)
+    + 3 * (2 * math.pi / 3 * math.sqrt(3 / (4 * math.pi)),)
+    + 3 * (math.pi / 4 * 3 * math.sqrt(5 / (12 * math.pi)),)
+    + (math.pi / 4 * 3 / 2 * math.sqrt(5 / (12 * math.pi)), math.pi / 4 / 2 * math.sqrt(5 / (4 * math.pi)))
+)
+
+
+@dataclass(frozen=True)
+class Convention:
+    """How the quantities of a pixel become colours.
+
+    Attributes:
+        unit_normals: whether normals are brought back to unit length after interpolation.
+        normal_offset: the colour of a normal of length zero.
+        normal_gain: the change of colour for a unit of the normal.
+        limits: the range that every map is clipped to, if any.
+    """
+
+    unit_normals: bool
+    normal_offset: float
+    normal_gain: float
+    limits: tuple[float, float] | None
+
+
+CONVENTIONS: Mapping[str, Convention] = MappingProxyType(
+    {
+        "anifacediff": Convention(unit_normals=True, normal_offset=0.5, normal_gain=0.5, limits=(0.0, 1.0)),
+        "deca": Convention(unit_normals=False, normal_offset=0.0, normal_gain=1.0, limits=None),
+        "magicportrait-published": Convention(
+            unit_normals=False, normal_offset=0.0, normal_gain=1.0, limits=(0.0, 1.0)
+        ),
+    }
+)
+
+
+@dataclass(frozen=True)
+class ControlMaps:
+    """What the denoiser is told to draw; maps that were not asked for are None.
+
+    Attributes:
+        mask: f h w, whether the mesh covers a pixel's centre.
+        normal: f 3 h w, surface normals.
+        depth: f 1 h w, 1 at the vertex nearest to the viewer and 0 at the farthest.
+        shaded: f 3 h w, RGB of the lit surface.
+    """
+
+    mask: Bool[Tensor, "f h w"]
+    normal: Float[Tensor, "f 3 h w"] | None = None
+    depth: Float[Tensor, "f 1 h w"] | None = None
+    shaded: Float[Tensor, "f 3 h w"] | None = None
+
+    @classmethod
+    def joined(cls, parts: Sequence["ControlMaps"]) -> "ControlMaps":
+        """Put the maps of consecutive parts of a clip together."""
+        return cls(
+            torch.cat([part.mask for part in parts]),
+            _joined([part.normal for part in parts]),
+            _joined([part.depth for part in parts]),
+            _joined([part.shaded for part in parts]),
+        )
+
+
+def _joined(pictures: Sequence[Tensor | None]) -> Tensor | None:
+    present = [picture for picture in pictures if picture is not None]
+    return torch.cat(present) if present else None
+
+
+@dataclass(frozen=True)
+class Topology:
+    """The triangles of a mesh, and which of them meet at each vertex.
+
+    Attributes:
+        triangles: t 3, vertex indices, counter-clockwise seen from outside.
+        incident: n v, the triangles at each vertex in ascending order, padded with t.
+    """
+
+    triangles: Int[Tensor, "t 3"]
+    incident: Int[Tensor, "n v"]
+
+    @classmethod
+    def of(cls, triangles: Int[Tensor, "t 3"]) -> "Topology":
+        """Find the triangles that meet at each vertex."""
+        vertex, corner = triangles.long().flatten().sort(stable=True)
+        degree = torch.bincount(vertex)
+        slot = torch.arange(len(vertex), device=vertex.device) - (degree.cumsum(0) - degree)[vertex]
+        size = (int(degree.max()) if len(degree) else 0, len(degree))
+        incident = torch.full(size, len(triangles), device=vertex.device)
+        incident[slot, vertex] = corner // 3
+        return cls(triangles, incident)
+
+    def to(self, device: torch.device | str) -> "Topology":
+        """Return a copy on another device."""
+        return Topology(self.triangles.to(device), self.incident.to(device))
+
+
+def check_maps(maps: Collection[str]) -> None:
+    """Raise :class:`InputError` unless ``maps`` holds one or more of :data:`MAPS`."""
+    if isinstance(maps, str) or not maps or not set(maps) <= set(MAPS):
+        raise InputError(f"maps: expected a tuple of one or more of {', '.join(MAPS)}; found {maps!r}.")
+
+
+def find_convention(name: str) -> Convention:
+    """Look up one of :data:`CONVENTIONS`, raising :class:`InputError` with their names if there is none."""
+    if name not in CONVENTIONS:
+        raise InputError(f"convention: expected one of {', '.join(CONVENTIONS)}; found {name!r}.")
+    return CONVENTIONS[name]
+
+
+def default_light(device: torch.device | str | None = None) -> Float[Tensor, "9 3"]:
+    """White light from the front and a little from above, on a grey albedo; the front is drawn as 0.74."""
+    light = torch.zeros(9, 3, device=device)
+    light[0], light[2], light[3] = 1.6, 0.16, 0.28
+    return light
+
+
+def vertex_normals(vertices: Float[Tensor, "f v 3"], topology: Topology) -> Float[Tensor, "f v 3"]:
+    """Compute unit normals, the mean of a vertex's triangles weighted by their area.
+
+    The triangles are added in the same order on every device, so the result is reproducible on CUDA.
+
+    Args:
+        vertices: f v 3, in any units; right-handed.
+        topology: of the mesh, on the same device.
+
+    Returns:
+        f v 3, pointing outwards; zero at vertices without a triangle.
+    """
+    first, second, third = (vertices.index_select(1, corner) for corner in topology.triangles.T)
+    area = F.pad(torch.linalg.cross(second - first, third - first), (0, 0, 0, 1))
+    total = area.new_zeros(len(area), topology.incident.shape[1], 3)
+    for triangle in topology.incident:
+        total = total + area.index_select(1, triangle)
+    return F.pad(F.normalize(total, dim=2, eps=1e-20), (0, 0, 0, vertices.shape[1] - total.shape[1]))
+
+
+def render_maps(
+    vertices: Float[Tensor, "f v 3"],
+    topology: Topology,
+    camera: Camera,
+    *,
+    size: tuple[int, int],
+    rasterizer: Rasterizer,
+    convention: Convention = CONVENTIONS["anifacediff"],
+    maps: Collection[str] = ("normal",),
+    light: Float[Tensor, "9 3"] | None = None,
+) -> ControlMaps:
+    """Draw a mesh.
+
+    *Normal*: the vertex normals in camera space, interpolated; colours as the convention says.
+
+    *Depth*: (z_max - z) / (z_max - z_min), z growing away from the viewer, the limits taken over all
+    vertices of the frame, so 1 is the nearest vertex and 0 the farthest.
+
+    *Shaded*: a white surface under second-order spherical harmonics; the same normals as above.
+
+    Args:
+        vertices: f v 3, model space.
+        topology: of the mesh, on the same device.
+        camera: one for each frame.
+        size: height and width of the maps in pixels.
+        rasterizer: finds the visible triangles.
+        convention: one of :data:`CONVENTIONS`.
+        maps: which of :data:`MAPS` to draw.
+        light: 9 3, coefficients of the basis functions (1, x, y, z, xy, xz, yz, x^2 - y^2, 3 z^2 - 1) of the
+            normal for R, G, B, times the albedo; :func:`default_light` if None.
+
+    Raises:
+        InputError: if ``maps`` names none or an unknown one.
+        ShapeError: if ``vertices`` or ``light`` have other axes.
+
+    Source:
+        Normal snapshots: AniFaceDiff, arXiv 2406.13272, section 3.3. Depth and shading: the renderers of
+        MagicPortrait and DECA.
+    """
+    check_shape("vertices", vertices, "f v 3", None, None, 3)
+    check_maps(maps)
+    height, width = size
+    chunk = max(1, _CHUNK_PIXELS // max(height * width, 1))
+    if len(vertices) > chunk:
+        return ControlMaps.joined(
+            [
+                render_maps(
+                    vertices[first : first + chunk],
+                    topology,
+                    camera[first : first + chunk],
+                    size=size,
+                    rasterizer=rasterizer,
+                    convention=convention,
+                    maps=maps,
+                    light=light,
+                )
+                for first in range(0, len(vertices), chunk)
+            ]
+        )
+    vertices = vertices.to(torch.promote_types(vertices.dtype, torch.float32))
+    screen = camera.project(vertices)
+    seen = rasterizer(screen, topology.triangles, height=height, width=width, perspective=camera.perspective)
+    pictures: dict[str, Tensor] = {}
+    if "depth" in maps:
+        pictures["depth"] = seen.interpolate(_nearness(screen[..., 2:]))
+    if "normal" in maps or "shaded" in maps:
+        normals = seen.interpolate(vertex_normals(vertices, topology))
+        normals = F.normalize(normals, dim=1) if convention.unit_normals else normals
+        pictures["normal"] = convention.normal_offset + convention.normal_gain * normals
+        pictures["shaded"] = _shaded(normals, default_light(vertices.device) if light is None else light)
+    return ControlMaps(seen.mask, **{name: _painted(seen, pictures[name], convention) for name in maps})
+
+
+def _nearness(depth: Tensor) -> Tensor:
+    """Map f v 1 depths to 1 for the nearest vertex of each frame and 0 for the farthest."""
+    nearest, farthest = depth.amin(1, keepdim=True), depth.amax(1, keepdim=True)
+    return (farthest - depth) / (farthest - nearest).clamp(min=torch.finfo(depth.dtype).tiny)
+
+
+def _shaded(normals: Tensor, light: Tensor) -> Tensor:
+    """Light p 3 normals with spherical harmonics up to second order."""
+    x, y, z = normals.unbind(1)
+    basis = torch.stack([torch.ones_like(x), x, y, z, x * y, x * z, y * z, x**2 - y**2, 3 * z**2 - 1], dim=1)
+    return (basis * basis.new_tensor(_HARMONICS)) @ light.to(basis.dtype)
+
+
+def _painted(seen: Fragments, values: Tensor, convention: Convention) -> Tensor:
+    return seen.scatter(values if convention.limits is None else values.clamp(*convention.limits))
