@@ -1,1 +1,25 @@
-""""""
+"""Pictures and clips in and out: reading, writing, cropping, comparing."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from anifacediff.media.compare import side_by_side as side_by_side
+    from anifacediff.media.crop import SquareCrop as SquareCrop
+    from anifacediff.media.images import read_image as read_image
+    from anifacediff.media.images import write_image as write_image
+    from anifacediff.media.video import VideoSource as VideoSource
+    from anifacediff.media.writer import VideoWriter as VideoWriter
+    from anifacediff.media.writer import check_writable as check_writable
+else:
+    from anifacediff.exports import lazy_exports
+
+    __getattr__, __all__ = lazy_exports(
+        __name__,
+        {
+            "compare": ("side_by_side",),
+            "crop": ("SquareCrop",),
+            "images": ("read_image", "write_image"),
+            "video": ("VideoSource",),
+            "writer": ("VideoWriter", "check_writable"),
+        },
+    )

@@ -1,0 +1,309 @@
+"""Moving pictures as a stream of RGB frames, whatever they are kept in."""
+
+import errno
+import os
+import re
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.error import FFmpegError, InvalidDataError
+from av.stream import Disposition
+from av.video.frame import VideoFrame
+from av.video.reformatter import Interpolation
+from av.video.stream import VideoStream
+from jaxtyping import UInt8
+
+from anifacediff.errors import MediaError
+from anifacediff.media.images import MAX_PIXELS, decode_image, identify_image, open_image, oriented_size
+
+DEFAULT_FPS = Fraction(25)
+"""Frames per second of what has no speed of its own: a folder of images, a still."""
+
+FRAME_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
+"""Suffixes of the files that count as frames in a folder."""
+
+_SCALER = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+"""FFmpeg's quick colour conversion darkens a picture by one level; this one does not."""
+
+_ANIMATED_FORMATS = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
+
+
+class VideoSource:
+    """A clip that can be read again and again, one frame at a time; memory does not grow with its length.
+
+    What is read is decided by the content: a video (whatever the installed FFmpeg reads), an animated
+    GIF, WebP or PNG, a folder of equally large images in natural order (``2.png`` before ``10.png``),
+    or a still image, which is a clip of one frame. The rotation that phones write beside a video is
+    applied. A clip of changing speed is read at its average speed.
+
+    Iterating yields h w 3 arrays of bytes, RGB, row 0 at the top.
+
+    Args:
+        path: the file or folder.
+        fps: the speed of a folder of images or a still, :data:`DEFAULT_FPS` if not given; other
+            clips have their own, and this is ignored.
+
+    Attributes:
+        path: as given.
+        fps: frames per second, exact.
+        size: height and width of every frame in pixels, upright.
+        has_audio: whether the file has a sound track.
+
+    Raises:
+        MediaError: if nothing can be read, or, while iterating, if the clip is truncated or corrupted:
+            the message says how many frames could be read. A container that declares neither a number
+            of frames nor a duration (live WebM) can end anywhere, so there a cut between two frames goes
+            unnoticed.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, fps: Fraction | None = None) -> None:
+        self.path = Path(path)
+        self._reader = _open_reader(self.path, fps or DEFAULT_FPS)
+        self.fps = self._reader.fps
+        self.size = self._reader.size
+        self.has_audio = isinstance(self._reader, _Video) and self._reader.has_audio
+        self._counted: int | None = None
+
+    @property
+    def num_frames(self) -> int | None:
+        """The number of frames: counted once the clip has been read, else declared by the file, else None."""
+        return self._reader.num_frames if self._counted is None else self._counted
+
+    def __iter__(self) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+        count = 0
+        for frame in self._reader:
+            if frame.shape[:2] != self.size:
+                raise MediaError(
+                    f"{self.path}: frame {count} has {_pixels(frame.shape[:2])} pixels, the frames before it "
+                    f"{_pixels(self.size)}. Scale the frames to one size first."
+                )
+            yield frame
+            count += 1
+        self._counted = count
+
+
+@runtime_checkable
+class _Reader(Protocol):
+    """One way of keeping a clip."""
+
+    fps: Fraction
+    size: tuple[int, int]
+    num_frames: int | None
+
+    def __iter__(self) -> Iterator[UInt8[np.ndarray, "h w 3"]]: ...
+
+
+def _open_reader(path: Path, fps: Fraction) -> _Reader:
+    if path.is_dir():
+        return _Images(_frame_files(path), fps)
+    image = identify_image(path)
+    if image is None:
+        return _Video(path)
+    with image:
+        if image.format in _ANIMATED_FORMATS and getattr(image, "is_animated", False):
+            return _Animation(path)
+    return _Images([path], fps)
+
+
+class _Images:
+    """A folder of images, or one image."""
+
+    def __init__(self, files: list[Path], fps: Fraction) -> None:
+        self.fps = fps
+        self.num_frames: int | None = len(files)
+        self._files = files
+        self.size = _image_size(files[0])
+        for file in files[1:]:
+            if (size := _image_size(file)) != self.size:
+                raise MediaError(
+                    f"{file}: has {_pixels(size)} pixels, but {files[0].name} has {_pixels(self.size)}. "
+                    "The frames of a folder must have one size."
+                )
+
+    def __iter__(self) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+        for file in self._files:
+            with open_image(file) as image:
+                yield decode_image(image, file)
+
+
+class _Animation:
+    """An animated image, read by Pillow."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._require_trailer()
+        durations = [duration for duration, _ in self._decode()]
+        total = sum(durations)
+        self.num_frames: int | None = len(durations)
+        self.fps = (len(durations) / total).limit_denominator(1001) if total else DEFAULT_FPS
+        with open_image(path) as image:
+            self.size = oriented_size(image)
+
+    def __iter__(self) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+        for _, frame in self._decode():
+            yield frame
+
+    def _decode(self) -> Iterator[tuple[Fraction, UInt8[np.ndarray, "h w 3"]]]:
+        """Yield how long a picture is shown, in seconds, and the picture."""
+        shown = Fraction(0)
+        with open_image(self._path) as image:
+            for index in range(getattr(image, "n_frames", 1)):
+                try:
+                    image.seek(index)
+                    frame = decode_image(image, self._path)
+                except (EOFError, OSError, SyntaxError) as error:
+                    raise _broken(self._path, index, shown, "the data of a picture are damaged") from error
+                duration = Fraction(image.info.get("duration") or 0).limit_denominator(1000) / 1000
+                shown += duration
+                yield duration, frame
+
+    def _require_trailer(self) -> None:
+        data = self._path.read_bytes()
+        if data.startswith(b"GIF") and not data.rstrip(b"\0").endswith(b";"):
+            raise MediaError(f"{self._path}: the GIF has no end mark, so it is truncated. Copy or export it again.")
+
+
+class _Video:
+    """A video file, read by FFmpeg."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with self._opened() as (container, stream):
+            self.fps = stream.average_rate or stream.guessed_rate or DEFAULT_FPS
+            self.has_audio = bool(container.streams.audio)
+            self.num_frames: int | None = _declared_packets(container, stream) or None
+        self.size = self._first_size()
+
+    def __iter__(self) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+        for frame in self._decode():
+            yield _upright_rgb(frame)
+
+    def _first_size(self) -> tuple[int, int]:
+        for frame in self._decode():
+            if frame.width * frame.height > MAX_PIXELS:
+                raise MediaError(
+                    f"{self._path}: frames of {frame.width} x {frame.height} pixels are too large. "
+                    f"The limit is {MAX_PIXELS:,} pixels: scale the video down first."
+                )
+            turned = frame.rotation % 180 != 0
+            return (frame.width, frame.height) if turned else (frame.height, frame.width)
+        raise MediaError(f"{self._path}: the video has no frames. Export it again.")
+
+    def _decode(self) -> Iterator[VideoFrame]:
+        """Yield the decoded frames; raise where the clip breaks off."""
+        with self._opened() as (container, stream):
+            stream.thread_type = "SLICE"  # with frame threads the mark of a damaged frame is sometimes lost
+            reading = _Reading(container, stream)
+            try:
+                yield from reading
+            except FFmpegError as error:
+                raise self._broken(reading, error.strerror or str(error)) from error
+            if missing := reading.missing():
+                raise self._broken(reading, missing)
+
+    def _broken(self, reading: "_Reading", reason: str) -> MediaError:
+        return _broken(self._path, reading.frames, reading.frames / self.fps, reason)
+
+    @contextmanager
+    def _opened(self) -> Generator[tuple[InputContainer, VideoStream]]:
+        try:
+            container = av.open(self._path)
+        except (FFmpegError, OSError) as error:
+            raise MediaError(
+                f"{self._path}: neither an image nor a video that can be read ({error.strerror}). "
+                "If it is one, it is truncated or damaged: copy or export it again."
+            ) from error
+        with container:
+            streams = [
+                stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic
+            ]
+            if not streams:
+                raise MediaError(f"{self._path}: the file has no video track.")
+            yield container, streams[0]
+
+
+class _Reading:
+    """One reading of a video, which knows how far it came and how far it should come."""
+
+    def __init__(self, container: InputContainer, stream: VideoStream) -> None:
+        self.frames = 0
+        self._packets = 0
+        self._end = Fraction(0)
+        self._container = container
+        self._stream = stream
+
+    def __iter__(self) -> Iterator[VideoFrame]:
+        for packet in self._container.demux():
+            if packet.pts is not None:
+                self._end = max(self._end, (packet.pts + (packet.duration or 0)) * packet.time_base)
+            if packet.stream.index != self._stream.index:
+                continue
+            self._packets += packet.size > 0
+            for frame in self._stream.codec_context.decode(packet if packet.size else None):
+                if frame.is_corrupt:
+                    raise InvalidDataError(errno.EIO, "the data of a frame are damaged")
+                yield frame
+                self.frames += 1
+
+    def missing(self) -> str | None:
+        """What is missing at the end of the file, or None."""
+        if declared := _declared_packets(self._container, self._stream):
+            short = declared - self._packets
+            return f"{short} of {declared} declared frames are missing" if short > 0 else None
+        duration = Fraction(self._container.duration or 0, av.time_base)
+        tolerance = max(Fraction(1, 4), 3 / (self._stream.average_rate or DEFAULT_FPS))
+        ends_early = self._end < duration - tolerance
+        return f"the file ends, though it declares {float(duration):.2f} s" if ends_early else None
+
+
+def _declared_packets(container: InputContainer, stream: VideoStream) -> int:
+    """How many packets of the stream the file should hold; 0 if it does not say.
+
+    The sample table of MP4 is read with its edit list, which the plain frame count leaves out.
+    """
+    if stream.frames and "mp4" in container.format.name:
+        return len(stream.index_entries)
+    return stream.frames
+
+
+def _upright_rgb(frame: VideoFrame) -> UInt8[np.ndarray, "h w 3"]:
+    pixels = frame.to_ndarray(format="rgb24", interpolation=_SCALER)
+    return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90))).astype(np.uint8, copy=False)
+
+
+def _frame_files(folder: Path) -> list[Path]:
+    files = [
+        file
+        for file in folder.iterdir()
+        if file.suffix.lower() in FRAME_SUFFIXES and not file.name.startswith(".") and file.is_file()
+    ]
+    if not files:
+        raise MediaError(f"{folder}: the folder holds no images ({', '.join(sorted(FRAME_SUFFIXES))}).")
+    return sorted(files, key=_natural_order)
+
+
+def _natural_order(file: Path) -> list[tuple[int, str]]:
+    """Numbers inside a name compare as numbers."""
+    return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", file.name.lower())]
+
+
+def _image_size(file: Path) -> tuple[int, int]:
+    with open_image(file) as image:
+        return oriented_size(image)
+
+
+def _pixels(size: tuple[int, ...]) -> str:
+    return f"{size[1]} x {size[0]}"
+
+
+def _broken(path: Path, frames: int, seconds: Fraction, reason: str) -> MediaError:
+    return MediaError(
+        f"{path}: truncated or damaged: {frames} frames could be read ({float(seconds):.2f} s), then: {reason}. "
+        "Copy or export the file again, or cut it to the part that plays."
+    )
