@@ -41,6 +41,10 @@ class CheckpointError(AniFaceDiffError, RuntimeError):
     """A checkpoint is missing, corrupted, or its keys or shapes are not those of the component."""
 
 
+class NotFiniteError(AniFaceDiffError, ArithmeticError):
+    """A network produced NaN or infinity."""
+
+
 class PluginError(AniFaceDiffError, RuntimeError):
     """A plugin is broken, or offers something that its hook does not allow."""
 

@@ -1,0 +1,41 @@
+"""Noise by frame number."""
+
+import pytest
+import torch
+
+from anifacediff.errors import InputError
+from anifacediff.sampling import FrameNoise
+
+SHAPE = (4, 8, 8)
+
+
+def test_a_frame_has_the_same_noise_in_every_window_and_precision():
+    noise = FrameNoise(seed=7, shape=SHAPE)
+    clip = noise(range(10))
+    assert torch.equal(noise([8, 3, 9]), clip[[8, 3, 9]])
+    assert torch.equal(FrameNoise(7, SHAPE, dtype=torch.float16)(range(10)), clip.half())
+
+
+def test_frames_and_seeds_differ():
+    frames = torch.cat([FrameNoise(seed, SHAPE)(range(50)) for seed in (0, 1, 2**40)]).flatten(1)
+    correlation = torch.corrcoef(frames) - torch.eye(len(frames))
+    assert correlation.abs().max() < 6 / 256**0.5, "six standard deviations of 256 samples"
+
+
+def test_it_is_standard_normal():
+    values = FrameNoise(0, (4, 32, 32))(range(32)).flatten()
+    assert abs(values.mean()) < 0.01
+    assert abs(values.std() - 1) < 0.01
+
+
+def test_streams_go_on_after_the_first_draw():
+    noise = FrameNoise(1, SHAPE)
+    generators = noise.generators([0, 1])
+    first, second = noise.draw(generators), noise.draw(generators)
+    assert torch.equal(first, noise([0, 1]))
+    assert not torch.equal(first, second)
+
+
+def test_a_negative_seed_is_refused():
+    with pytest.raises(InputError, match=r"seed: .* found -1"):
+        FrameNoise(-1, SHAPE)
