@@ -1,1 +1,41 @@
-""""""
+"""From images of faces to face parameters: find the faces, follow one, fit a model to its landmarks."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from anifacediff.tracking.contracts import DetectedFace as DetectedFace
+    from anifacediff.tracking.contracts import LandmarkDetector as LandmarkDetector
+    from anifacediff.tracking.contracts import ManualBox as ManualBox
+    from anifacediff.tracking.contracts import ManualTracker as ManualTracker
+    from anifacediff.tracking.contracts import Tracker as Tracker
+    from anifacediff.tracking.fit import LandmarkFit as LandmarkFit
+    from anifacediff.tracking.fit import reprojection_error as reprojection_error
+    from anifacediff.tracking.smoothing import smooth_parameters as smooth_parameters
+    from anifacediff.tracking.smoothing import smooth_signal as smooth_signal
+    from anifacediff.tracking.track import TrackedClip as TrackedClip
+    from anifacediff.tracking.track import TrackedImage as TrackedImage
+    from anifacediff.tracking.track import TrackingReport as TrackingReport
+    from anifacediff.tracking.track import default_tracker as default_tracker
+    from anifacediff.tracking.track import track_clip as track_clip
+    from anifacediff.tracking.track import track_faces as track_faces
+    from anifacediff.tracking.track import track_image as track_image
+else:
+    from anifacediff.exports import lazy_exports
+
+    __getattr__, __all__ = lazy_exports(
+        __name__,
+        {
+            "contracts": ("DetectedFace", "LandmarkDetector", "ManualBox", "ManualTracker", "Tracker"),
+            "fit": ("LandmarkFit", "reprojection_error"),
+            "smoothing": ("smooth_parameters", "smooth_signal"),
+            "track": (
+                "TrackedClip",
+                "TrackedImage",
+                "TrackingReport",
+                "default_tracker",
+                "track_clip",
+                "track_faces",
+                "track_image",
+            ),
+        },
+    )

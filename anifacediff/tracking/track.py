@@ -1,0 +1,346 @@
+"""From an image or a clip to the parameters of the face it shows, in pixels of one square crop."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float64, UInt8
+
+from anifacediff.errors import InputError, NoFaceError, SeveralFacesError, ShapeError, UnknownComponentError
+from anifacediff.geometry.contracts import LandmarkedModel
+from anifacediff.geometry.faces import FaceParameters
+from anifacediff.media.crop import SquareCrop
+from anifacediff.registry import registry
+from anifacediff.shapes import Float, Tensor
+from anifacediff.tracking.contracts import DetectedFace, FaceRectangle, Tracker, extent
+from anifacediff.tracking.fit import LandmarkFit, reprojection_error
+from anifacediff.tracking.smoothing import smooth_parameters
+
+Picture = UInt8[np.ndarray, "h w 3"]
+Missing = Literal["interpolate", "hold", "raise"]
+
+_TIGHTEST = 1.25  # the margin of DECA, down to which a crop is shrunk before it reaches over the image's edges
+_RISE = 0.15  # of the crop's centre over that of the landmarks, in sizes of the face: hair needs room
+
+_BY_HAND = (
+    "Try another image, or say where the face is: ManualBox for its box, ManualTracker or track_faces for its "
+    "landmarks (all in anifacediff.tracking), or ready FaceParameters, which need no tracking."
+)
+
+
+@dataclass(frozen=True)
+class TrackedImage:
+    """The face of one image.
+
+    Attributes:
+        image: the crop, RGB.
+        crop: where it lies in the image.
+        parameters: one frame, in pixels of the crop.
+        reprojection_error: mean distance of the fitted landmarks from the found ones, as a share of the face's width.
+    """
+
+    image: UInt8[np.ndarray, "size size 3"]
+    crop: SquareCrop
+    parameters: FaceParameters
+    reprojection_error: float
+
+
+@dataclass(frozen=True)
+class TrackingReport:
+    """How well a clip was tracked.
+
+    Attributes:
+        missing: numbers of the frames in which the face was not found, from 0.
+        filled_by: how their landmarks were made up: ``"interpolate"`` or ``"hold"``.
+        reprojection_error: f, mean distance of the final parameters' landmarks from the found (or made up)
+            ones, as a share of the face's width.
+    """
+
+    missing: tuple[int, ...]
+    filled_by: Missing
+    reprojection_error: Float[Tensor, "f"]
+
+    def __str__(self) -> str:
+        frames, error = len(self.reprojection_error), 100 * self.reprojection_error
+        off = f"landmarks off by {error.mean():.1f} % of its width, at most {error.max():.1f} %"
+        found = f"face found in {frames - len(self.missing)} of {frames} frames"
+        filled = f" (frames {_ranges(self.missing)} filled by {self.filled_by!r})" if self.missing else ""
+        return f"{found}{filled}; {off}"
+
+
+@dataclass(frozen=True)
+class TrackedClip:
+    """The face of a clip.
+
+    Attributes:
+        crop: where the crop lies in every frame; cut a frame with ``crop.apply(frame, image_size)``.
+        parameters: one row for each frame, in pixels of the crop.
+        report: frames without a face, and the error of the fit.
+    """
+
+    crop: SquareCrop
+    parameters: FaceParameters
+    report: TrackingReport
+
+
+def track_image(
+    image: Picture,
+    *,
+    tracker: Tracker,
+    model: LandmarkedModel,
+    face: int | None = None,
+    margin: float = 1.8,
+    image_size: int = 256,
+) -> TrackedImage:
+    """Find the face of an image, cut it out and fit a model to it.
+
+    Args:
+        image: h w 3, RGB.
+        tracker: finds faces; see :func:`default_tracker`.
+        model: fitted to the landmarks.
+        face: which face, the largest is 0; needed where there are several.
+        margin: side of the crop over the face's size, see :meth:`SquareCrop.around`; 1.8 shows the whole head.
+        image_size: height and width of the crop in pixels.
+
+    Raises:
+        NoFaceError: if there is none.
+        SeveralFacesError: if there are several and ``face`` is not given.
+        InputError: if ``face`` is no index of a face.
+    """
+    found = _search(tracker, image, "the image")
+    if not found:
+        raise NoFaceError(f"No face was found in the image {_size(image)} by {_name(tracker)}. {_BY_HAND}")
+    chosen = _choose(found, face, f"the image {_size(image)}")
+    height, width = image.shape[:2]
+    tracked = track_faces(
+        [chosen], model=model, smoothing=0, margin=margin, image_size=image_size, frame_size=(height, width)
+    )
+    error = float(tracked.report.reprojection_error[0])
+    return TrackedImage(tracked.crop.apply(image, image_size), tracked.crop, tracked.parameters, error)
+
+
+def track_clip(
+    frames: Iterable[Picture],
+    *,
+    tracker: Tracker,
+    model: LandmarkedModel,
+    face: int | None = None,
+    missing: Missing = "interpolate",
+    smoothing: float = 1.0,
+    margin: float = 1.8,
+    image_size: int = 256,
+) -> TrackedClip:
+    """Follow one face through a clip and fit a model to it; the frames are read once and not kept.
+
+    Args:
+        frames: f of h w 3, RGB. For a progress bar wrap them, for instance in ``rich.progress.track``.
+        tracker: finds faces; see :func:`default_tracker`.
+        model: fitted to the landmarks.
+        face: which face of the first frame that shows any, the largest is 0; needed where there are several.
+        missing: what to do about frames without the face, see :func:`track_faces`.
+        smoothing: strength in frames, see :func:`smooth_parameters`; 0 is off.
+        margin: side of the crop over the face's size, see :meth:`SquareCrop.around`; 1.8 shows the whole head.
+        image_size: height and width of the crop in pixels.
+
+    Raises:
+        NoFaceError: if no frame shows a face, or one does not and ``missing`` is ``"raise"``.
+        SeveralFacesError: if there are several and ``face`` is not given.
+        InputError: if there are no frames, or ``face`` is no index of a face.
+    """
+    follower = _Follower(tracker, face)
+    faces = [follower(image) for image in frames]
+    follower.check()
+    return track_faces(
+        faces,
+        model=model,
+        missing=missing,
+        smoothing=smoothing,
+        margin=margin,
+        image_size=image_size,
+        frame_size=follower.frame_size,
+    )
+
+
+def track_faces(
+    faces: Sequence[DetectedFace | None],
+    *,
+    model: LandmarkedModel,
+    missing: Missing = "interpolate",
+    smoothing: float = 1.0,
+    margin: float = 1.8,
+    image_size: int = 256,
+    frame_size: tuple[int, int] | None = None,
+) -> TrackedClip:
+    """Fit a model to the faces of a clip that were found before, or given by hand.
+
+    The crop is one square for the whole clip, so movements and zooms inside it survive: DECA's square around a
+    face of the median size, raised a little to show the hair, and grown by how much the box of all frames exceeds
+    that face.
+
+    Args:
+        faces: one for each frame, in pixels of the frames; None where the face is not seen.
+        model: fitted to the landmarks.
+        missing: landmarks of frames without a face are interpolated between the neighbours (``"interpolate"``)
+            or repeated (``"hold"``); before the first and after the last face they are repeated. ``"raise"`` refuses.
+        smoothing: strength in frames, see :func:`smooth_parameters`; 0 is off.
+        margin: side of the crop over the face's size, see :meth:`SquareCrop.around`; 1.8 shows the whole head.
+        image_size: height and width of the crop in pixels.
+        frame_size: height and width of the frames in pixels; if given, the crop is moved, and shrunk down to a
+            margin of 1.25, so that it shows as little as possible from beyond their edges.
+
+    Raises:
+        NoFaceError: if there is none at all, or one is None and ``missing`` is ``"raise"``.
+    """
+    absent = tuple(number for number, face in enumerate(faces) if face is None)
+    if len(absent) == len(faces):
+        raise NoFaceError(f"No face was found in any of {len(faces)} frames. {_BY_HAND}")
+    if absent and missing == "raise":
+        raise NoFaceError(
+            f"No face was found in {len(absent)} of {len(faces)} frames: {_ranges(absent)}. "
+            f"Fill them with missing='interpolate' or 'hold', or leave them out. {_BY_HAND}"
+        )
+    landmarks = _filled(faces, missing)
+    crop = _clip_crop(landmarks, margin, frame_size)
+    moved = crop.to_crop(image_size)(torch.from_numpy(landmarks).float())
+    fitted = LandmarkFit(model)(moved, canvas=(image_size, image_size))
+    parameters = smooth_parameters(fitted, smoothing)
+    report = TrackingReport(absent, missing, reprojection_error(model, parameters, moved))
+    return TrackedClip(crop, parameters, report)
+
+
+def default_tracker() -> Tracker:
+    """Build the tracker of an installed plugin: ``"dlib"`` if there is one, else the first by name.
+
+    Raises:
+        UnknownComponentError: if no plugin offers one, saying how to install one.
+    """
+    names = sorted(registry.trackers, key=lambda name: (name != "dlib", name))
+    if not names:
+        failed = [f"{plugin.plugin}: {plugin.reason}" for plugin in registry.plugins() if plugin.status != "ok"]
+        why = f" Plugins that were not loaded: {'; '.join(failed)}." if failed else ""
+        raise UnknownComponentError(
+            f'No face tracker is installed. Install one with: pip install "anifacediff[dlib]".{why} '
+            "Without one, give landmarks by hand (anifacediff.tracking.track_faces), or ready FaceParameters."
+        )
+    return registry.trackers[names[0]]()
+
+
+class _Follower:
+    """Finds the chosen face in frame after frame: after the first it is the one nearest to where it was last seen."""
+
+    def __init__(self, tracker: Tracker, face: int | None):
+        self.frame_size: tuple[int, int] | None = None
+        self._tracker = tracker
+        self._face = face
+        self._number = 0
+        self._last: DetectedFace | None = None
+        self._unseen = 0
+
+    def __call__(self, image: Picture) -> DetectedFace | None:
+        found = _search(self._tracker, image, f"frame {self._number}")
+        if self._last is not None:
+            chosen = _nearest(found, self._last.box, self._unseen)
+        else:
+            chosen = _choose(found, self._face, f"frame {self._number} {_size(image)}") if found else None
+        self.frame_size = image.shape[0], image.shape[1]
+        self._number += 1
+        self._unseen = 0 if chosen is not None else self._unseen + 1
+        self._last = chosen or self._last
+        return chosen
+
+    def check(self) -> None:
+        """Raise if there was no frame, or no face in any."""
+        if self._number == 0:
+            raise InputError("frames: the clip is empty, there is nothing to track. Check the video file.")
+        if self._last is None:
+            raise NoFaceError(
+                f"No face was found in any of {self._number} frames by {_name(self._tracker)}. {_BY_HAND}"
+            )
+
+
+def _search(tracker: Tracker, image: Picture, where: str) -> tuple[DetectedFace, ...]:
+    if image.ndim != 3 or image.shape[-1] != 3 or image.dtype != np.uint8 or 0 in image.shape:
+        raise ShapeError(f"{where}: expected uint8 pixels (h w 3) in RGB, found {image.dtype} {image.shape}.")
+    return tracker(image)
+
+
+def _choose(found: tuple[DetectedFace, ...], face: int | None, where: str) -> DetectedFace:
+    if face is None and len(found) == 1:
+        return found[0]
+    if face is not None and 0 <= face < len(found):
+        return found[face]
+    listed = "; ".join(f"[{index}] {_box_text(one.box)}" for index, one in enumerate(found))
+    how = "Choose one with face=INDEX (command line: --face INDEX)"
+    if face is None:
+        raise SeveralFacesError(f"{len(found)} faces were found in {where}: {listed}. {how}.")
+    raise InputError(f"face={face}: {where} shows {len(found)} face(s): {listed}. {how}.")
+
+
+def _nearest(found: tuple[DetectedFace, ...], box: FaceRectangle, unseen: int) -> DetectedFace | None:
+    """The face nearest to ``box``; none if it is farther than a face can move, which grows with frames unseen."""
+    x, y, size = _middle(box)
+    away = [(np.hypot(_middle(one.box)[0] - x, _middle(one.box)[1] - y), index) for index, one in enumerate(found)]
+    if not away:
+        return None
+    distance, index = min(away)
+    return found[index] if distance <= size * (1 + unseen) else None
+
+
+def _filled(faces: Sequence[DetectedFace | None], missing: Missing) -> Float64[np.ndarray, "f 68 2"]:
+    """The landmarks of every frame, made up where there is no face."""
+    seen = np.array([number for number, face in enumerate(faces) if face is not None])
+    known = np.stack([face.landmarks for face in faces if face is not None])
+    numbers = np.arange(len(faces))
+    after = np.searchsorted(seen, numbers, side="right")
+    before, after = np.clip([after - 1, after], 0, len(seen) - 1)
+    if missing == "hold":
+        return known[before]
+    gap = np.maximum(seen[after] - seen[before], 1)
+    share = np.clip((numbers - seen[before]) / gap, 0, 1)[:, None, None]
+    return (1 - share) * known[before] + share * known[after]
+
+
+def _clip_crop(
+    landmarks: Float64[np.ndarray, "f 68 2"], margin: float, frame_size: tuple[int, int] | None
+) -> SquareCrop:
+    """DECA's square around a face of the median size, grown by how much the box of all frames exceeds it."""
+    left, top, right, bottom = extent(landmarks.reshape(-1, 2))
+    width, height = np.median(landmarks.max(axis=1) - landmarks.min(axis=1), axis=0).tolist()
+    x, y = (left + right) / 2, (top + bottom) / 2
+    face = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+    square, tight = (SquareCrop.around(face, margin=each, lower=-_RISE) for each in (margin, _TIGHTEST))
+    growth = max(right - left - width, bottom - top - height)
+    crop = SquareCrop(square.x, square.y, square.side + growth)
+    return crop if frame_size is None else crop.within(*frame_size, smallest=tight.side + growth)
+
+
+def _middle(box: FaceRectangle) -> tuple[float, float, float]:
+    """The centre of a box, and the mean of its sides."""
+    left, top, right, bottom = box
+    return (left + right) / 2, (top + bottom) / 2, (right - left + bottom - top) / 2
+
+
+def _box_text(box: FaceRectangle) -> str:
+    left, top, right, bottom = box
+    return f"left {left:.0f}, top {top:.0f}, right {right:.0f}, bottom {bottom:.0f}"
+
+
+def _size(image: Picture) -> str:
+    return f"({image.shape[1]}x{image.shape[0]} pixels)"
+
+
+def _name(tracker: Tracker) -> str:
+    return type(tracker).__name__
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """Numbers in ascending order as text: ``3-5, 9``."""
+    groups: list[list[int]] = []
+    for number in numbers:
+        if groups and number == groups[-1][-1] + 1:
+            groups[-1].append(number)
+        else:
+            groups.append([number])
+    return ", ".join(str(group[0]) if len(group) == 1 else f"{group[0]}-{group[-1]}" for group in groups)
