@@ -209,6 +209,8 @@ def render_maps(
     """
     check_shape("vertices", vertices, "f v 3", None, None, 3)
     check_maps(maps)
+    light = default_light(vertices.device) if light is None else light
+    check_shape("light", light, "9 3", 9, 3)
     height, width = size
     chunk = max(1, _CHUNK_PIXELS // max(height * width, 1))
     if len(vertices) > chunk:
@@ -237,7 +239,7 @@ def render_maps(
         normals = seen.interpolate(vertex_normals(vertices, topology))
         normals = F.normalize(normals, dim=1) if convention.unit_normals else normals
         pictures["normal"] = convention.normal_offset + convention.normal_gain * normals
-        pictures["shaded"] = _shaded(normals, default_light(vertices.device) if light is None else light)
+        pictures["shaded"] = _shaded(normals, light)
     return ControlMaps(seen.mask, **{name: _painted(seen, pictures[name], convention) for name in maps})
 
 
