@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Literal
 
 import numpy as np
 import torch
@@ -45,7 +45,7 @@ class SquareCrop:
             raise InputError(f"SquareCrop: needs a finite centre and a positive side, found {self}.")
 
     @classmethod
-    def around(cls, box: Rectangle, *, margin: float = 1.25, enlarge: float = 1.1, lower: float = 0.0) -> Self:
+    def around(cls, box: Rectangle, *, margin: float = 1.25, enlarge: float = 1.1, lower: float = 0.0) -> "SquareCrop":
         """The square around the extent of 68 landmarks, as DECA measures it.
 
         ``size = enlarge (width + height) / 2``; the square has side ``margin size`` and lies ``lower size``
@@ -64,7 +64,7 @@ class SquareCrop:
         return cls((left + right) / 2, (top + bottom) / 2 + lower * size, margin * size)
 
     @classmethod
-    def as_deca(cls, box: Rectangle, *, size: int, margin: float = 1.25, from_detector: bool = False) -> Self:
+    def as_deca(cls, box: Rectangle, *, size: int, margin: float = 1.25, from_detector: bool = False) -> "SquareCrop":
         """The crop that DECA's published code makes at a resolution, to the last digit.
 
         It differs from :meth:`around` in two roundings: the side is cut to whole pixels, and it spans the
@@ -89,7 +89,7 @@ class SquareCrop:
             smallest: side in pixels below which it is not shrunk.
         """
         side = float(min(self.side, max(height, smallest), max(width, smallest)))
-        return SquareCrop(_between(self.x, side, width), _between(self.y, side, height), side)
+        return SquareCrop(_between(self.x, side, float(width)), _between(self.y, side, float(height)), side)
 
     def to_crop(self, size: int) -> Similarity:
         """The similarity from pixels of the image to pixels of the crop, one frame, float32.

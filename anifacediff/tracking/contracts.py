@@ -1,7 +1,7 @@
 """What a face tracker must offer, and the faces it finds; plugins implement :class:`Tracker`."""
 
 from dataclasses import dataclass
-from typing import Protocol, Self, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Float64, UInt8
@@ -38,7 +38,7 @@ class DetectedFace:
             raise InputError("DetectedFace.landmarks: some coordinates are NaN or infinite.")
 
     @classmethod
-    def at(cls, landmarks: Float[np.ndarray, "68 2"]) -> Self:
+    def at(cls, landmarks: Float[np.ndarray, "68 2"]) -> "DetectedFace":
         """A face whose landmarks are given by hand; its box is their extent.
 
         Args:

@@ -9,7 +9,6 @@ once for each range of head yaw.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Self
 
 import torch
 
@@ -43,7 +42,7 @@ class _State(PerFrame):
     jaw: Float[Tensor, "f 3"]
     rotation: Float[Tensor, "f 3 3"]
 
-    def map(self, change: Callable[[Tensor], Tensor]) -> Self:
+    def map(self, change: Callable[[Tensor], Tensor]) -> "_State":
         return replace(
             self,
             shape=change(self.shape),

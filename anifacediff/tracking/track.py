@@ -115,7 +115,7 @@ def track_image(
     chosen = _choose(found, face, f"the image {_size(image)}")
     height, width = image.shape[:2]
     tracked = track_faces(
-        [chosen], model=model, smoothing=0, margin=margin, image_size=image_size, frame_size=(height, width)
+        [chosen], model=model, smoothing=0.0, margin=margin, image_size=image_size, frame_size=(height, width)
     )
     error = float(tracked.report.reprojection_error[0])
     return TrackedImage(tracked.crop.apply(image, image_size), tracked.crop, tracked.parameters, error)
