@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, cast
+from typing import TYPE_CHECKING, cast
 
 import av
 from av.audio.stream import AudioStream
@@ -53,7 +53,7 @@ class AudioTrack:
         self._waiting = self._following()
 
     @classmethod
-    def open(cls, path: Path, container: OutputContainer, codecs: frozenset[str], encoder: str) -> Self | None:
+    def open(cls, path: Path, container: OutputContainer, codecs: frozenset[str], encoder: str) -> "AudioTrack | None":
         """The track of the clip at ``path``, or None if it has no sound.
 
         Raises:

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-from anifacediff.errors import InputError, ShapeError
+from anifacediff.errors import InputError
 
 SEPARATOR = 2
 """Width in pixels of the white line between two pictures."""
@@ -29,15 +29,11 @@ def side_by_side(
 
     Raises:
         InputError: if there are no images, or not as many labels as images.
-        ShapeError: if an image is not h w 3.
     """
     if not images:
         raise InputError("images: there are none to set side by side.")
     if labels and len(labels) != len(images):
         raise InputError(f"labels: there are {len(labels)} for {len(images)} images; give one each, or none.")
-    for index, image in enumerate(images):
-        if image.ndim != 3 or image.shape[2] != 3:
-            raise ShapeError(f"images[{index}]: expected shape (h, w, 3), found {image.shape}.")
     row = height or images[-1].shape[0]
     pictures = [_scaled(image, row) for image in images]
     top = _LABEL_HEIGHT if labels else 0

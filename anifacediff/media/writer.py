@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self, cast
+from typing import Protocol, cast
 
 import av
 import numpy as np
@@ -99,7 +99,7 @@ class VideoWriter:
         if self.path.suffix.lower() == ".gif" and self._fps > _GIF_FPS:
             raise OutputError(f"{path}: a GIF shows at most {_GIF_FPS} frames per second, not {float(self._fps):g}.")
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "VideoWriter":
         self._folder = Path(tempfile.mkdtemp(prefix=f".{self.path.name}.", suffix=".partial", dir=self.path.parent))
         self._partial = self._folder / self.path.name
         self._size: tuple[int, ...] | None = None
