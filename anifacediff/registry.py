@@ -41,8 +41,8 @@ from pluggy import HookimplMarker, HookspecMarker, PluginManager
 from anifacediff.errors import AmbiguousComponentError, PluginError, UnknownComponentError
 
 if TYPE_CHECKING:
+    from diffusers.models.modeling_utils import ModelMixin
     from diffusers.pipelines.pipeline_utils import DiffusionPipeline
-    from torch import nn
 
     from anifacediff.conditioning.contracts import ControlRenderer
     from anifacediff.geometry.contracts import MorphableModel, Rasterizer
@@ -59,7 +59,7 @@ hookimpl = HookimplMarker(PROJECT)
 
 
 class HookSpecs:
-    """The hooks; what a loader returns is the component's class, or a function that builds one."""
+    """The hooks; a loader returns the component's class, or where ``Callable`` stands a function that builds one."""
 
     @hookspec
     def anifacediff_morphable_models(self) -> Mapping[str, Loader[Callable[..., "MorphableModel"]]]:
@@ -82,17 +82,17 @@ class HookSpecs:
         ...
 
     @hookspec
-    def anifacediff_attention_adapters(self) -> Mapping[str, Loader[Callable[..., "nn.Module"]]]:
+    def anifacediff_attention_adapters(self) -> Mapping[str, Loader[type["ModelMixin"]]]:
         """Offer adapters that add attention to a denoiser."""
         ...
 
     @hookspec
-    def anifacediff_reference_nets(self) -> Mapping[str, Loader[Callable[..., "nn.Module"]]]:
+    def anifacediff_reference_nets(self) -> Mapping[str, Loader[type["ModelMixin"]]]:
         """Offer networks whose features carry the reference's appearance."""
         ...
 
     @hookspec
-    def anifacediff_temporal_modules(self) -> Mapping[str, Loader[Callable[..., "nn.Module"]]]:
+    def anifacediff_temporal_modules(self) -> Mapping[str, Loader[type["ModelMixin"]]]:
         """Offer modules that let the frames of a window see each other."""
         ...
 
@@ -177,7 +177,7 @@ class Catalogue(Mapping[str, T], Generic[T]):
     """
 
     def __init__(self, kind: str, discover: Callable[[], _Discovery]):
-        self._kind = kind
+        self.kind = kind
         self._discover = discover
 
     def __getitem__(self, name: str) -> T:
@@ -205,10 +205,10 @@ class Catalogue(Mapping[str, T], Generic[T]):
         return len(self._matching(name)) == 1
 
     def __repr__(self) -> str:
-        return f"<{self._kind}: {', '.join(self) or 'none'}>"
+        return f"<{self.kind}: {', '.join(self) or 'none'}>"
 
     def _offers(self) -> tuple[_Offer, ...]:
-        return tuple(offer for offer in self._discover().offers if offer.kind == self._kind)
+        return tuple(offer for offer in self._discover().offers if offer.kind == self.kind)
 
     def _matching(self, name: object) -> tuple[_Offer, ...]:
         return tuple(offer for offer in self._offers() if name in (offer.name, offer.qualified))
@@ -218,10 +218,10 @@ class Catalogue(Mapping[str, T], Generic[T]):
         if len(matching) > 1:
             choices = ", ".join(repr(offer.qualified) for offer in matching)
             raise AmbiguousComponentError(
-                f"registry.{self._kind}: several plugins offer {name!r}; ask for one of {choices}."
+                f"registry.{self.kind}: several plugins offer {name!r}; ask for one of {choices}."
             )
         if not matching:
-            raise UnknownComponentError(f"registry.{self._kind}: nothing is called {name!r}. {self._candidates(name)}")
+            raise UnknownComponentError(f"registry.{self.kind}: nothing is called {name!r}. {self._candidates(name)}")
         return matching[0]
 
     def _candidates(self, name: str) -> str:
@@ -235,7 +235,7 @@ class Catalogue(Mapping[str, T], Generic[T]):
     def _describe(self, offer: _Offer) -> str:
         source = offer.source
         return (
-            f"registry.{self._kind}[{offer.qualified!r}], of plugin {source.plugin!r} "
+            f"registry.{self.kind}[{offer.qualified!r}], of plugin {source.plugin!r} "
             f"in distribution {source.distribution} {source.version},"
         )
 
@@ -256,9 +256,9 @@ class Registry:
         self.trackers = Catalogue[Callable[..., "Tracker"]]("trackers", self._discover)
         self.rasterizers = Catalogue[Callable[..., "Rasterizer"]]("rasterizers", self._discover)
         self.control_renderers = Catalogue[Callable[..., "ControlRenderer"]]("control_renderers", self._discover)
-        self.attention_adapters = Catalogue[Callable[..., "nn.Module"]]("attention_adapters", self._discover)
-        self.reference_nets = Catalogue[Callable[..., "nn.Module"]]("reference_nets", self._discover)
-        self.temporal_modules = Catalogue[Callable[..., "nn.Module"]]("temporal_modules", self._discover)
+        self.attention_adapters = Catalogue[type["ModelMixin"]]("attention_adapters", self._discover)
+        self.reference_nets = Catalogue[type["ModelMixin"]]("reference_nets", self._discover)
+        self.temporal_modules = Catalogue[type["ModelMixin"]]("temporal_modules", self._discover)
         self.assemblies = Catalogue[type["DiffusionPipeline"]]("assemblies", self._discover)
 
     def plugins(self) -> tuple[PluginStatus, ...]:
@@ -361,7 +361,7 @@ def _status(
 
 
 def _summary(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 registry = Registry(installed_plugins)

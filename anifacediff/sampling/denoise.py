@@ -241,17 +241,18 @@ def _first_segments(run: _Run, windows: tuple[range, ...]) -> Iterator[_Segment]
 def _next_segments(
     run: _Run, windows: tuple[range, ...], step: int, segments: Iterator[_Segment]
 ) -> Iterator[_Segment]:
-    waiting = deque(windows)
+    upcoming = iter(windows)
+    window = next(upcoming, None)
     held: deque[_Segment] = deque()
     predictions = _OverlappingMean()
     for segment in segments:
         held.append(segment)
-        while waiting and waiting[0].stop <= segment.frames.stop:
-            window = waiting.popleft()
+        while window is not None and window.stop <= segment.frames.stop:
             latents = torch.cat([run.scaled(each, step) for each in held])[: len(window)]
             predictions.add(run.predict(latents, step, window))
             front = held.popleft()
             yield run.advance(front, predictions.take(len(front.frames)), step)
+            window = next(upcoming, None)
 
 
 class _OverlappingMean:
