@@ -27,7 +27,7 @@ class StrictModel(ModelMixin, ConfigMixin):
         Raises:
             CheckpointError: if a file is missing or corrupted, or if keys or shapes differ.
         """
-        return load_pretrained(super(), pretrained_model_name_or_path, **kwargs)
+        return _load_and_check(super(), pretrained_model_name_or_path, kwargs)
 
 
 def load_pretrained(kind: Any, source: str | PathLike[str] | None, **kwargs: Any) -> Any:
@@ -41,9 +41,15 @@ def load_pretrained(kind: Any, source: str | PathLike[str] | None, **kwargs: Any
     Raises:
         CheckpointError: if a file is missing or corrupted, or if keys or shapes differ.
     """
-    kwargs = {"use_safetensors": True, **kwargs, "output_loading_info": True}
+    if issubclass(kind, StrictModel):
+        return kind.from_pretrained(source, **kwargs)
+    return _load_and_check(kind, source, kwargs)
+
+
+def _load_and_check(kind: Any, source: str | PathLike[str] | None, options: Mapping[str, Any]) -> Any:
+    options = {"use_safetensors": True, **options, "output_loading_info": True}
     try:
-        model, info = kind.from_pretrained(source, **kwargs)
+        model, info = kind.from_pretrained(source, **options)
     except (OSError, SafetensorError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"Cannot load {source}: {error}") from error
     problems = {

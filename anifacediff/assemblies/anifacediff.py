@@ -1,0 +1,385 @@
+"""AniFaceDiff: a stylised avatar takes over the pose and expression of a driving video."""
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from diffusers.models.unets.unet_motion_model import UNetMotionModel
+from diffusers.pipelines.pipeline_utils import DiffusionPipeline
+from diffusers.utils.outputs import BaseOutput
+from PIL import Image
+from torch import nn
+from transformers import CLIPVisionModelWithProjection
+
+from anifacediff.assemblies.clip import ClipDenoiser, to_pictures
+from anifacediff.assemblies.loading import load_components, load_scheduler, local_folder, read_index
+from anifacediff.assemblies.parts import PresetName, small_parts, stable_diffusion_parts
+from anifacediff.backbone.reference_net import ReferenceNet
+from anifacediff.backbone.temporal import FrameNorm, check_window, normalise_per_frame
+from anifacediff.conditioning.expression_adapter import ExpressionAdapter
+from anifacediff.conditioning.facial_alignment import FacialAlignment
+from anifacediff.conditioning.image_tokens import ImageTokens
+from anifacediff.conditioning.pose_encoder import PoseEncoder
+from anifacediff.errors import InputError
+from anifacediff.geometry.faces import FaceParameters
+from anifacediff.registry import registry
+from anifacediff.sampling.denoise import Scheduler, denoise_clip, stream_latents
+from anifacediff.sampling.noise import FrameNoise
+from anifacediff.sampling.windows import closed_windows, open_windows
+from anifacediff.shapes import Float, Tensor, UInt8
+from anifacediff.tracking.track import TrackedImage
+
+LONGEST_WINDOW = 24
+DECODE_CHUNK = 8
+
+
+class UntrainedWarning(UserWarning):
+    """Parts of a pipeline have no trained weights, so that its pictures mean nothing."""
+
+
+@dataclass(frozen=True)
+class GeneratedFrame:
+    """One frame of the result.
+
+    Attributes:
+        image: h w 3, RGB.
+        control: h w 3, the control map that the denoiser was given.
+    """
+
+    image: UInt8[np.ndarray, "h w 3"]
+    control: UInt8[np.ndarray, "h w 3"]
+
+
+@dataclass
+class AniFaceDiffOutput(BaseOutput):
+    """All frames of the result.
+
+    Attributes:
+        frames: as pictures.
+        control: the control maps that the denoiser was given.
+    """
+
+    frames: list[Image.Image]
+    control: list[Image.Image]
+
+
+class AniFaceDiffPipeline(DiffusionPipeline):
+    """Animate a reference image with the faces of a driving clip.
+
+    Args:
+        vae: images to latents and back.
+        image_encoder: gives the image token.
+        reference_net: reads the reference.
+        unet: the denoiser, with temporal modules (``UNetMotionModel``) or without.
+        pose_encoder: encodes the control maps.
+        expression_adapter: encodes the driver's expression coefficients.
+        scheduler: any of diffusers that steps frames independently.
+        image_size: height and width in pixels of the pictures.
+        morphable_model: registered name of the face model whose coefficients the clips are given in.
+        align_shape: draw the control maps with the reference's shape.
+        align_scale: draw them at the reference's scale.
+        convention: named convention of the control maps.
+        temporal_norm: see :meth:`TemporalModules.attach`.
+        untrained: names of the parts without trained weights; announced at each use, saved with the pipeline.
+        alignment: a FacialAlignment to use instead of the one that the four options above describe.
+
+    Source: AniFaceDiff (final form: shape and scale alignment, pose features added to the input; v1: shape
+    alignment only, pose features concatenated).
+    """
+
+    model_cpu_offload_seq = "image_encoder->reference_net->unet->vae"
+    # Their weights are used inside the denoiser's call, so they stay on the device; they are small.
+    _exclude_from_cpu_offload = ["pose_encoder", "expression_adapter"]  # noqa: RUF012
+
+    vae: AutoencoderKL
+    image_encoder: CLIPVisionModelWithProjection
+    reference_net: ReferenceNet
+    unet: UNet2DConditionModel | UNetMotionModel
+    pose_encoder: PoseEncoder
+    expression_adapter: ExpressionAdapter
+    scheduler: Scheduler
+
+    def __init__(
+        self,
+        vae: AutoencoderKL,
+        image_encoder: CLIPVisionModelWithProjection,
+        reference_net: ReferenceNet,
+        unet: UNet2DConditionModel | UNetMotionModel,
+        pose_encoder: PoseEncoder,
+        expression_adapter: ExpressionAdapter,
+        scheduler: Scheduler,
+        image_size: int = 256,
+        morphable_model: str = "parametric",
+        align_shape: bool = True,
+        align_scale: bool = True,
+        convention: str = "anifacediff",
+        temporal_norm: FrameNorm = "per_frame",
+        untrained: Sequence[str] = (),
+        alignment: FacialAlignment | None = None,
+    ) -> None:
+        super().__init__()
+        self.register_modules(
+            vae=vae,
+            image_encoder=image_encoder,
+            reference_net=reference_net,
+            unet=unet,
+            pose_encoder=pose_encoder,
+            expression_adapter=expression_adapter,
+            scheduler=scheduler,
+        )
+        self.register_to_config(
+            image_size=image_size,
+            morphable_model=morphable_model,
+            align_shape=align_shape,
+            align_scale=align_scale,
+            convention=convention,
+            temporal_norm=temporal_norm,
+            untrained=list(untrained),
+        )
+        self.alignment = alignment or FacialAlignment(
+            registry.morphable_models[morphable_model](),
+            image_size=image_size,
+            align_shape=align_shape,
+            align_scale=align_scale,
+            convention=convention,
+        )
+        expressions = self.alignment.morphable_model.num_expression
+        if expression_adapter.expression_dim != expressions:
+            raise InputError(
+                f"expression_adapter: made for {expression_adapter.expression_dim} expression coefficients, but the "
+                f"face model {morphable_model!r} has {expressions}; use the face model that it was trained with."
+            )
+        if isinstance(unet, UNetMotionModel) and temporal_norm == "per_frame":
+            normalise_per_frame(unet)
+        # They stay attached, so that a compiled denoiser is compiled once; they own no weight of the denoiser.
+        self._attachments = [part.attach(unet) for part in (reference_net, pose_encoder, expression_adapter)]
+
+    @property
+    def untrained_parts(self) -> tuple[str, ...]:
+        """The parts that have no trained weights."""
+        return tuple(self.config["untrained"])
+
+    def detach(self) -> None:
+        """Give the denoiser back as it was; the pipeline cannot be used afterwards."""
+        for attachment in reversed(self._attachments):
+            attachment.detach()
+
+    @classmethod
+    def from_pretrained(  # pyright: ignore[reportIncompatibleMethodOverride]
+        cls,
+        pretrained_model_name_or_path: str | PathLike[str],
+        *,
+        torch_dtype: torch.dtype = torch.float32,
+        alignment: FacialAlignment | None = None,
+        **hub_options: Any,
+    ) -> "AniFaceDiffPipeline":
+        """Load a folder that :meth:`save_pretrained` wrote, or a Hub id; JSON and safetensors files only.
+
+        Args:
+            pretrained_model_name_or_path: folder or Hub id.
+            torch_dtype: precision of the parts.
+            alignment: a FacialAlignment to use instead of the described one.
+            hub_options: of ``huggingface_hub.snapshot_download``, such as ``revision`` and ``token``.
+
+        Raises:
+            CheckpointError: if anything is missing, left over, corrupted, or of another shape.
+        """
+        folder = local_folder(pretrained_model_name_or_path, **hub_options)
+        index = read_index(folder, cls.__name__)
+        video = index.get("unet", ("", ""))[1] == UNetMotionModel.__name__
+        kinds = {
+            "vae": AutoencoderKL,
+            "image_encoder": CLIPVisionModelWithProjection,
+            "reference_net": ReferenceNet,
+            "unet": UNetMotionModel if video else UNet2DConditionModel,
+            "pose_encoder": PoseEncoder,
+            "expression_adapter": ExpressionAdapter,
+        }
+        components = load_components(folder, kinds, torch_dtype=torch_dtype)
+        described = {name: value for name, value in index.items() if not name.startswith("_") and name not in kinds}
+        described["scheduler"] = load_scheduler(folder)
+        return cls(**components, **described, alignment=alignment)
+
+    @classmethod
+    def from_stable_diffusion(
+        cls,
+        stable_diffusion: str | PathLike[str],
+        *,
+        motion_adapter: str | PathLike[str],
+        image_encoder: str | PathLike[str],
+        preset: PresetName = "final",
+        image_size: int = 256,
+        morphable_model: str = "parametric",
+        torch_dtype: torch.dtype = torch.float32,
+        **hub_options: Any,
+    ) -> "AniFaceDiffPipeline":
+        """Assemble AniFaceDiff at Stable Diffusion 1.5 size from public weights.
+
+        Pose Encoder and Expression Adapter start fresh, ReferenceNet as a copy of the denoiser: train them.
+
+        Args:
+            stable_diffusion: folder or Hub id of a Stable Diffusion 1.5 pipeline; its ``unet`` and ``vae`` are used.
+            motion_adapter: folder or Hub id of AnimateDiff's motion modules in diffusers' format.
+            image_encoder: folder or Hub id of a CLIP vision model with projection to the context's width.
+            preset: ``"final"`` or ``"v1"``.
+            image_size: height and width in pixels of the pictures.
+            morphable_model: registered name of the face model; its expression coefficients drive the adapter.
+            torch_dtype: precision of the parts.
+            hub_options: of ``huggingface_hub.snapshot_download``.
+
+        Raises:
+            CheckpointError: if anything is missing, left over, corrupted, or of another shape.
+            InputError: if there is no such preset.
+        """
+        parts = stable_diffusion_parts(
+            local_folder(stable_diffusion, **hub_options),
+            motion_adapter=local_folder(motion_adapter, **hub_options),
+            image_encoder=local_folder(image_encoder, **hub_options),
+            preset=preset,
+            image_size=image_size,
+            morphable_model=morphable_model,
+            torch_dtype=torch_dtype,
+        )
+        return cls(**vars(parts))
+
+    @classmethod
+    def untrained(
+        cls,
+        *,
+        seed: int = 0,
+        preset: PresetName = "final",
+        image_size: int = 128,
+        morphable_model: str = "parametric",
+    ) -> "AniFaceDiffPipeline":
+        """Build a small AniFaceDiff with random weights: every part works, the pictures mean nothing.
+
+        Args:
+            seed: of the weights.
+            preset: ``"final"`` or ``"v1"``.
+            image_size: height and width in pixels of the pictures, a multiple of 16.
+            morphable_model: registered name of the face model.
+        """
+        parts = small_parts(seed=seed, preset=preset, image_size=image_size, morphable_model=morphable_model)
+        return cls(**vars(parts))
+
+    def __call__(self, reference: TrackedImage, driving: FaceParameters, **options: Any) -> AniFaceDiffOutput:
+        """Generate a whole clip; :meth:`stream` takes the same arguments and gives one frame after another."""
+        frames = list(self.stream(reference, driving, **options))
+        return AniFaceDiffOutput(
+            frames=[Image.fromarray(frame.image) for frame in frames],
+            control=[Image.fromarray(frame.control) for frame in frames],
+        )
+
+    def stream(
+        self,
+        reference: TrackedImage,
+        driving: FaceParameters,
+        *,
+        num_inference_steps: int = 20,
+        guidance_scale: float = 1.0,
+        seed: int = 0,
+        window_size: int | None = None,
+        overlap: int = 4,
+        closed_loop: bool = False,
+        eta: float = 0.0,
+        on_window: Callable[[int, int], None] | None = None,
+    ) -> Iterator[GeneratedFrame]:
+        """Generate frame after frame; memory does not grow with the clip.
+
+        Args:
+            reference: the avatar's face crop and its parameters.
+            driving: parameters of the driver's frames; the result has as many.
+            num_inference_steps: denoising steps (the paper: 20 of DDIM).
+            guidance_scale: 1 evaluates the denoiser once a step; more contrasts it with one that has neither
+                reference, image token, nor expression (Animate Anyone: 3.5). The paper mentions none.
+            seed: the same seed gives the same video.
+            window_size: frames denoised together; 24, or as many as the temporal modules have positions for.
+            overlap: frames that neighbouring windows share; their predictions are averaged at every step.
+            closed_loop: the published wrap-round order of windows, which has to finish the whole clip at once.
+            eta: share of fresh noise at each step, for DDIM.
+            on_window: called with the windows evaluated so far and in all.
+
+        Raises:
+            InputError: if the clip is empty or an option is out of range.
+            ShapeError: if the parameters do not fit the face model, or a window is longer than the table of positions.
+            AttachmentError: if a processor of this pipeline was replaced by someone else's.
+        """
+        if not len(driving):
+            raise InputError("driving: the clip has no frames.")
+        if self.untrained_parts:
+            parts = ", ".join(self.untrained_parts)
+            warnings.warn(f"No trained weights: {parts}. The pictures mean nothing.", UntrainedWarning, stacklevel=2)
+        window_size = self._window_size(window_size)
+        clip = self._prepare(reference, driving, guidance_scale)
+        shape = (self.vae.config["latent_channels"], self._latent_size, self._latent_size)
+        noise = FrameNoise(seed, shape, device=self._execution_device, dtype=self.unet.dtype)
+        options: dict[str, Any] = {"noise": noise, "num_steps": num_inference_steps, "eta": eta, "on_window": on_window}
+        if closed_loop:
+            windows = closed_windows(len(driving), window_size, overlap)
+            with torch.no_grad():
+                latents = denoise_clip(clip, self.scheduler, windows=windows, **options)
+            return self._finish(iter([latents]), clip)
+        windows = open_windows(len(driving), window_size, overlap)
+        return self._finish(stream_latents(clip, self.scheduler, windows=windows, **options), clip)
+
+    @property
+    def _latent_size(self) -> int:
+        return int(self.config["image_size"]) // 2 ** (len(self.vae.config["block_out_channels"]) - 1)
+
+    def _window_size(self, asked: int | None) -> int:
+        if not isinstance(self.unet, UNetMotionModel):
+            return asked or LONGEST_WINDOW
+        size = asked or min(LONGEST_WINDOW, int(self.unet.config["motion_max_seq_length"]))
+        check_window(self.unet, size)
+        return size
+
+    @torch.no_grad()
+    def _prepare(self, reference: TrackedImage, driving: FaceParameters, guidance_scale: float) -> ClipDenoiser:
+        device, dtype = self._execution_device, self.unet.dtype
+        size = int(self.config["image_size"])
+        picture = Image.fromarray(reference.image).resize((size, size), Image.Resampling.LANCZOS)
+        image = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].to(device, dtype) / 255
+        latents = self.vae.encode(image * 2 - 1, return_dict=False)[0].mode() * self.vae.config["scaling_factor"]
+        token = ImageTokens(self.image_encoder)(image)
+        _load_for_use(self.unet)
+        features = self.reference_net.read(latents, token, self.unet, guidance=guidance_scale != 1)
+        driving = driving.to(device)
+        return ClipDenoiser(
+            unet=self.unet,
+            align=self.alignment.to(device),
+            pose_encoder=self.pose_encoder,
+            expression_adapter=self.expression_adapter,
+            alignment=self.alignment.plan(reference.parameters.to(device), driving[:1]),
+            driving=driving,
+            token=token,
+            reference_features=features["reference_features"],
+            guidance_scale=guidance_scale,
+        )
+
+    @torch.no_grad()
+    def _decode(self, latents: Float[Tensor, "f c h w"]) -> UInt8[np.ndarray, "f h w 3"]:
+        pictures = self.vae.decode(latents / self.vae.config["scaling_factor"], return_dict=False)[0]
+        return to_pictures(pictures / 2 + 0.5)
+
+    def _finish(self, segments: Iterator[Float[Tensor, "f c h w"]], clip: ClipDenoiser) -> Iterator[GeneratedFrame]:
+        first = 0
+        for segment in segments:
+            for latents in segment.split(DECODE_CHUNK):
+                frames = range(first, first + len(latents))
+                pairs = zip(self._decode(latents), clip.controls(frames), strict=True)
+                yield from (GeneratedFrame(image, control) for image, control in pairs)
+                clip.forget(frames)
+                first = frames.stop
+
+
+def _load_for_use(module: nn.Module) -> None:
+    """Under model offload, bring a module to its device: its projections are used outside its own call."""
+    hook = getattr(module, "_hf_hook", None)
+    if hook is not None:
+        hook.pre_forward(module)

@@ -1,0 +1,113 @@
+"""One clip on its way through a denoiser: its conditions, made as windows need them, and the guided prediction."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from diffusers.models.unets.unet_motion_model import UNetMotionModel
+from einops import rearrange
+from torch import nn
+
+from anifacediff.backbone.reference_net import ReferenceFeatures
+from anifacediff.conditioning.expression_adapter import ExpressionAdapter
+from anifacediff.conditioning.facial_alignment import Alignment, FacialAlignment
+from anifacediff.conditioning.pose_encoder import PoseEncoder
+from anifacediff.geometry.faces import FaceParameters
+from anifacediff.shapes import Float, Tensor, UInt8
+
+
+@dataclass(frozen=True)
+class ClipDenoiser:
+    """Predicts for any window of a clip; holds the pose features of the frames in flight only.
+
+    Attributes:
+        unet: the denoiser, with temporal modules or without; the adapters are attached to it.
+        align: draws the control maps.
+        pose_encoder: encodes them.
+        expression_adapter: encodes the expression coefficients.
+        alignment: what the clip's frames share.
+        driving: parameters of the clip's frames.
+        token: 1 l d, the image tokens of the reference.
+        reference_features: what the denoiser sees of the reference.
+        guidance_scale: 1 evaluates the conditional rows alone.
+    """
+
+    unet: nn.Module
+    align: FacialAlignment
+    pose_encoder: PoseEncoder
+    expression_adapter: ExpressionAdapter
+    alignment: Alignment
+    driving: FaceParameters
+    token: Float[Tensor, "1 l d"]
+    reference_features: ReferenceFeatures
+    guidance_scale: float
+    _pose_features: dict[int, Tensor] = field(default_factory=dict)
+
+    @torch.no_grad()
+    def __call__(
+        self, latents: Float[Tensor, "f c h w"], timestep: Tensor, frames: Sequence[int]
+    ) -> Float[Tensor, "f c h w"]:
+        """Evaluate the denoiser for one window.
+
+        Args:
+            latents: f c h w.
+            timestep: as the scheduler counts.
+            frames: the numbers of the f frames.
+        """
+        guided = self.guidance_scale != 1
+        tokens = self.token.expand(len(frames), -1, -1)
+        expression = self.driving.expression[list(frames)]
+        condition = {
+            "reference_features": self.reference_features,
+            "pose_features": self._features(frames),
+            **self.expression_adapter(expression, guidance=guided),
+        }
+        if not guided:
+            return self._evaluate(latents[None], timestep, tokens, condition)[0]
+        tokens = torch.cat([torch.zeros_like(tokens), tokens])
+        without, given = self._evaluate(torch.stack([latents, latents]), timestep, tokens, condition)
+        return without + self.guidance_scale * (given - without)
+
+    @torch.no_grad()
+    def controls(self, frames: range) -> UInt8[np.ndarray, "f h w 3"]:
+        """Draw the control maps of some frames as pictures.
+
+        They are drawn again: kept for all frames in flight, they would take more memory than the denoiser's latents.
+        """
+        return to_pictures(self._maps(self.driving[frames.start : frames.stop]))
+
+    def forget(self, frames: range) -> None:
+        """Drop what is held for frames that are finished."""
+        for frame in frames:
+            self._pose_features.pop(frame, None)
+
+    def _evaluate(
+        self, latents: Float[Tensor, "b f c h w"], timestep: Tensor, tokens: Tensor, condition: Mapping[str, object]
+    ) -> Float[Tensor, "b f c h w"]:
+        if isinstance(self.unet, UNetMotionModel):
+            video = rearrange(latents, "b f c h w -> b c f h w")
+            sample = self.unet(video, timestep, tokens, cross_attention_kwargs=dict(condition), return_dict=False)[0]
+            return rearrange(sample, "b c f h w -> b f c h w")
+        rows = latents.flatten(0, 1)
+        sample = self.unet(rows, timestep, tokens, cross_attention_kwargs=dict(condition), return_dict=False)[0]
+        return sample.unflatten(0, latents.shape[:2])
+
+    def _features(self, frames: Sequence[int]) -> Float[Tensor, "f d h w"]:
+        """The pose features of some frames, encoded when a frame is first asked for."""
+        new = [frame for frame in frames if frame not in self._pose_features]
+        if new:
+            maps = torch.cat([self._maps(self.driving[frame : frame + 1]) for frame in new])
+            self._pose_features.update(zip(new, self.pose_encoder(maps)["pose_features"], strict=True))
+        return torch.stack([self._pose_features[frame] for frame in frames])
+
+    def _maps(self, driving: FaceParameters) -> Float[Tensor, "f 3 h w"]:
+        maps = self.align.render(self.alignment, driving).normal
+        assert maps is not None
+        return maps
+
+
+def to_pictures(images: Float[Tensor, "f c h w"]) -> UInt8[np.ndarray, "f h w c"]:
+    """Turn images in [0, 1] into bytes; values outside are clipped."""
+    levels = (images.float().clamp(0, 1) * 255).round().to(torch.uint8)
+    return np.ascontiguousarray(rearrange(levels, "f c h w -> f h w c").cpu().numpy())

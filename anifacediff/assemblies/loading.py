@@ -1,0 +1,88 @@
+"""Pipeline folders in diffusers' layout, read strictly and without running anything found in them."""
+
+import json
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import diffusers
+from diffusers.schedulers.scheduling_utils import SchedulerMixin
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+from anifacediff.checkpoint import load_pretrained
+from anifacediff.errors import CheckpointError
+from anifacediff.sampling.denoise import Scheduler
+
+PATTERNS = ("*.json", "*.safetensors")
+
+
+def local_folder(source: str | PathLike[str], **hub_options: Any) -> Path:
+    """Find a pipeline folder, fetching JSON and safetensors files from the Hub if ``source`` is no folder.
+
+    Raises:
+        CheckpointError: if there is no such folder, and no such Hub repository can be reached.
+    """
+    if Path(source).is_dir():
+        return Path(source)
+    try:
+        return Path(snapshot_download(str(source), allow_patterns=list(PATTERNS), **hub_options))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        raise CheckpointError(
+            f"{source}: neither a folder here nor a model that the Hub gives out ({type(error).__name__}: "
+            f"{str(error).splitlines()[0]}). Check the spelling, the network, and whether the model asks for a login."
+        ) from error
+
+
+def read_index(folder: Path, class_name: str) -> dict[str, Any]:
+    """Read ``model_index.json`` of a pipeline of the given class.
+
+    Raises:
+        CheckpointError: if it is missing, unreadable, or of another class.
+    """
+    path = folder / "model_index.json"
+    try:
+        index = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: cannot be read ({error}); a pipeline folder has one.") from error
+    found = index.get("_class_name")
+    if found != class_name:
+        raise CheckpointError(f"{path}: made by {found}, not by {class_name}; load it with that class.")
+    return index
+
+
+def load_components(folder: Path, kinds: Mapping[str, Any], **options: Any) -> dict[str, Any]:
+    """Load the components of a pipeline folder, each from the subfolder of its name.
+
+    Args:
+        folder: in diffusers' layout.
+        kinds: the class of each component; never taken from the folder.
+        options: given to every ``from_pretrained``, such as ``torch_dtype``.
+
+    Raises:
+        CheckpointError: naming the component whose files are missing, corrupted, or do not fit.
+    """
+    missing = [name for name in kinds if not (folder / name).is_dir()]
+    if missing:
+        raise CheckpointError(f"{folder}: has no {', '.join(missing)}; the folder is incomplete.")
+    return {name: load_pretrained(kind, folder / name, **options) for name, kind in kinds.items()}
+
+
+def load_scheduler(folder: Path) -> Scheduler:
+    """Load the scheduler of a pipeline folder; its class must be one of diffusers' own.
+
+    Raises:
+        CheckpointError: if its configuration is missing or names no scheduler of diffusers.
+    """
+    path = folder / "scheduler" / "scheduler_config.json"
+    try:
+        name = json.loads(path.read_text())["_class_name"]
+    except (OSError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{path}: cannot be read ({error!r}).") from error
+    kind = getattr(diffusers, str(name), None)
+    if not (isinstance(kind, type) and issubclass(kind, SchedulerMixin)):
+        raise CheckpointError(f"{path}: {name!r} is no scheduler of diffusers {diffusers.__version__}.")
+    scheduler = kind.from_pretrained(path.parent)
+    assert isinstance(scheduler, Scheduler)
+    return scheduler

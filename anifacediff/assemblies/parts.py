@@ -1,0 +1,178 @@
+"""The parts of an AniFaceDiff pipeline: from public weights, or small and untrained."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from diffusers.models.unets.unet_motion_model import UNetMotionModel
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+from anifacediff.assemblies.loading import load_components
+from anifacediff.backbone.reference_net import ReferenceNet
+from anifacediff.backbone.temporal import TemporalModules
+from anifacediff.checkpoint import load_pretrained
+from anifacediff.conditioning.expression_adapter import ExpressionAdapter
+from anifacediff.conditioning.pose_encoder import Placement, PoseEncoder
+from anifacediff.errors import InputError
+from anifacediff.registry import registry
+
+PresetName = Literal["final", "v1"]
+
+
+@dataclass(frozen=True)
+class Preset:
+    """What distinguishes the two forms of AniFaceDiff.
+
+    Attributes:
+        align_scale: whether control maps are drawn at the reference's scale.
+        placement: where pose features enter.
+    """
+
+    align_scale: bool
+    placement: Placement
+
+
+PRESETS: dict[PresetName, Preset] = {
+    "final": Preset(align_scale=True, placement="after_conv_in"),
+    "v1": Preset(align_scale=False, placement="concatenate"),
+}
+
+SMALL_VAE: dict[str, object] = {
+    "down_block_types": ("DownEncoderBlock2D",) * 4,
+    "up_block_types": ("UpDecoderBlock2D",) * 4,
+    "block_out_channels": (8, 8, 16, 16),
+    "norm_num_groups": 8,
+}
+SMALL_UNET: dict[str, object] = {
+    "block_out_channels": (32, 64),
+    "layers_per_block": 1,
+    "down_block_types": ("CrossAttnDownBlock2D", "DownBlock2D"),
+    "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D"),
+    "cross_attention_dim": 32,
+    "attention_head_dim": (2, 4),
+}
+SMALL_IMAGE_ENCODER: dict[str, int] = {
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "image_size": 32,
+    "patch_size": 8,
+    "projection_dim": 32,
+}
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What an ``AniFaceDiffPipeline`` is constructed from; the names are its arguments."""
+
+    vae: AutoencoderKL
+    image_encoder: CLIPVisionModelWithProjection
+    reference_net: ReferenceNet
+    unet: UNetMotionModel
+    pose_encoder: PoseEncoder
+    expression_adapter: ExpressionAdapter
+    scheduler: DDIMScheduler
+    image_size: int
+    morphable_model: str
+    align_scale: bool
+    untrained: tuple[str, ...]
+
+
+def stable_diffusion_parts(
+    stable_diffusion: Path,
+    *,
+    motion_adapter: Path,
+    image_encoder: Path,
+    preset: PresetName,
+    image_size: int,
+    morphable_model: str,
+    torch_dtype: torch.dtype,
+) -> Parts:
+    """Load the parts at Stable Diffusion 1.5 size; see :meth:`AniFaceDiffPipeline.from_stable_diffusion`."""
+    choice = _choose(preset)
+    kinds = {"vae": AutoencoderKL, "unet": UNet2DConditionModel}
+    loaded = load_components(stable_diffusion, kinds, torch_dtype=torch_dtype)
+    temporal = load_pretrained(TemporalModules, motion_adapter, torch_dtype=torch_dtype)
+    encoder = load_pretrained(CLIPVisionModelWithProjection, image_encoder, torch_dtype=torch_dtype)
+    return _assemble(loaded["vae"], encoder, loaded["unet"], temporal, choice, image_size, morphable_model)
+
+
+def small_parts(*, seed: int, preset: PresetName, image_size: int, morphable_model: str) -> Parts:
+    """Make small parts with random weights; see :meth:`AniFaceDiffPipeline.untrained`."""
+    choice = _choose(preset)
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(seed)
+        vae = AutoencoderKL.from_config(SMALL_VAE, sample_size=image_size)
+        unet = UNet2DConditionModel.from_config(SMALL_UNET, sample_size=image_size // 8)
+        assert isinstance(vae, AutoencoderKL)
+        assert isinstance(unet, UNet2DConditionModel)
+        encoder = CLIPVisionModelWithProjection(CLIPVisionConfig.from_dict(SMALL_IMAGE_ENCODER))
+        temporal = TemporalModules.for_unet(unet, heads=4)
+        return _assemble(vae, encoder, unet, temporal, choice, image_size, morphable_model, everything=True)
+
+
+def _assemble(
+    vae: AutoencoderKL,
+    image_encoder: CLIPVisionModelWithProjection,
+    unet: UNet2DConditionModel,
+    temporal: TemporalModules,
+    preset: Preset,
+    image_size: int,
+    morphable_model: str,
+    everything: bool = False,
+) -> Parts:
+    reference_net = ReferenceNet.from_unet(unet)
+    latent_channels = int(vae.config["latent_channels"])
+    if preset.placement == "concatenate":
+        unet = widen_input(unet, latent_channels)
+    pose_encoder = PoseEncoder.for_unet(unet, placement=preset.placement, latent_channels=latent_channels)
+    face_model = registry.morphable_models[morphable_model]()
+    expression_adapter = ExpressionAdapter.for_unet(unet, expression_dim=face_model.num_expression)
+    # Stable Diffusion 1.5's own noise schedule.
+    scheduler = DDIMScheduler(
+        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False, steps_offset=1
+    )
+    fresh = ("pose_encoder", "expression_adapter", "reference_net")
+    return Parts(
+        vae=vae.eval(),
+        image_encoder=image_encoder.eval(),
+        reference_net=reference_net.eval(),
+        unet=temporal.attach(unet).eval(),
+        pose_encoder=pose_encoder.type(unet.dtype).eval(),
+        expression_adapter=expression_adapter.type(unet.dtype).eval(),
+        scheduler=scheduler,
+        image_size=image_size,
+        morphable_model=morphable_model,
+        align_scale=preset.align_scale,
+        untrained=("vae", "image_encoder", "unet", *fresh) if everything else fresh,
+    )
+
+
+def widen_input(unet: UNet2DConditionModel, extra_channels: int) -> UNet2DConditionModel:
+    """Build a denoiser that takes more input channels and ignores them until it is trained.
+
+    Args:
+        unet: the denoiser; all its other weights are shared with the new one.
+        extra_channels: number of channels to append; their weights are zero.
+    """
+    with torch.device("meta"):
+        wider = UNet2DConditionModel.from_config(unet.config, in_channels=unet.conv_in.in_channels + extra_channels)
+    assert isinstance(wider, UNet2DConditionModel)
+    weights = unet.state_dict(keep_vars=True)
+    kernel = weights["conv_in.weight"]
+    zeros = kernel.new_zeros(kernel.shape[0], extra_channels, *kernel.shape[2:])
+    weights["conv_in.weight"] = torch.nn.Parameter(torch.cat([kernel.detach(), zeros], dim=1))
+    wider.load_state_dict(weights, assign=True)
+    return wider.train(unet.training)
+
+
+def _choose(preset: str) -> Preset:
+    for name, choice in PRESETS.items():
+        if name == preset:
+            return choice
+    raise InputError(f"preset: expected one of {', '.join(PRESETS)}, found {preset!r}.")
