@@ -184,7 +184,8 @@ def render_maps(
     *Normal*: the vertex normals in camera space, interpolated; colours as the convention says.
 
     *Depth*: (z_max - z) / (z_max - z_min), z growing away from the viewer, the limits taken over all
-    vertices of the frame, so 1 is the nearest vertex and 0 the farthest.
+    vertices of the frame, so 1 is the nearest vertex and 0 the farthest. (DECA takes them over its
+    whole batch; MagicPortrait, which feeds one frame at a time, over the frame.)
 
     *Shaded*: a white surface under second-order spherical harmonics; the same normals as above.
 
@@ -238,15 +239,25 @@ def render_maps(
     if "normal" in maps or "shaded" in maps:
         normals = seen.interpolate(vertex_normals(vertices, topology))
         normals = F.normalize(normals, dim=1) if convention.unit_normals else normals
+        pictures |= _surface(normals, convention, light, maps)
+    return ControlMaps(seen.mask, **{name: _painted(seen, picture, convention) for name, picture in pictures.items()})
+
+
+def _surface(normals: Tensor, convention: Convention, light: Tensor, maps: Collection[str]) -> dict[str, Tensor]:
+    """Colour p 3 normals."""
+    pictures: dict[str, Tensor] = {}
+    if "normal" in maps:
         pictures["normal"] = convention.normal_offset + convention.normal_gain * normals
+    if "shaded" in maps:
         pictures["shaded"] = _shaded(normals, light)
-    return ControlMaps(seen.mask, **{name: _painted(seen, pictures[name], convention) for name in maps})
+    return pictures
 
 
 def _nearness(depth: Tensor) -> Tensor:
     """Map f v 1 depths to 1 for the nearest vertex of each frame and 0 for the farthest."""
     nearest, farthest = depth.amin(1, keepdim=True), depth.amax(1, keepdim=True)
-    return (farthest - depth) / (farthest - nearest).clamp(min=torch.finfo(depth.dtype).tiny)
+    extent = farthest - nearest
+    return (farthest - depth) / torch.where(extent > 0, extent, 1)
 
 
 def _shaded(normals: Tensor, light: Tensor) -> Tensor:

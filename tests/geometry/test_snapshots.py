@@ -145,10 +145,14 @@ def test_depth_is_one_at_the_nearest_vertex_of_each_frame_and_zero_behind(name: 
     assert (depth[0, 0, 0] == 0).all()
 
 
-def test_a_flat_mesh_has_a_finite_depth() -> None:
-    depth = draw(TILTED * torch.tensor([1.0, 1.0, 0.0]), ONE, "anifacediff", ("depth",)).depth
+def test_a_flat_mesh_has_a_finite_depth_and_gradient() -> None:
+    vertices = (TILTED * torch.tensor([1.0, 1.0, 0.0])).requires_grad_()
+    depth = draw(vertices, ONE, "anifacediff", ("depth",)).depth
     assert depth is not None
     assert depth.isfinite().all()
+    depth.sum().backward()
+    assert vertices.grad is not None
+    assert vertices.grad.isfinite().all()
 
 
 def test_shading_is_the_spherical_harmonic_sum() -> None:
