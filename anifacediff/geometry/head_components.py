@@ -46,11 +46,14 @@ class Lids:
         edges: n 3: x of the opening, y of its upper and of its lower edge.
         upper: how far the upper lid goes down, as a fraction of the opening.
         lower: how far the lower lid goes up.
+        amount: the share of that motion that a coefficient of one makes; the motion is straight, so its end lies on
+            the eyeball, not what comes before.
     """
 
     edges: Floats
     upper: float
     lower: float
+    amount: float = 1.0
 
     def __call__(self, points: Floats) -> Floats:
         x, y, z = points.T
@@ -62,7 +65,7 @@ class Lids:
         height = lid_height(x, y)
         on_lid = np.exp(-(((z - EYE[2] - height) / 0.3) ** 2))
         rise = lid_height(x, y + drop, thickness=0.02) - lid_height(x, y, thickness=0.02)
-        return np.column_stack([np.zeros_like(x), drop * on_lid, rise * on_lid])
+        return self.amount * on_lid[:, None] * np.column_stack([np.zeros_like(x), drop, rise])
 
 
 def at(x: float, y: float, radius: float, push: Triple) -> Stroke:
@@ -104,8 +107,8 @@ SHAPES = (
     Component("eye_height", (at(3.15, 1.7, 2.2, (0, 0.2, 0)),)),
     Component("eye_depth", (Swell((3.15, 1.7, 7.2), (2.2, 1.8, 4.0), shift=(0, 0, 0.14)),)),
     Component("under_eye_fullness", (Stroke(((2.4, 0.3, 0.6), (3.6, 0.1, 0.6)), (0, 0, 0.1)),)),
-    Component("cheekbone", (Stroke(((3.5, -0.6, 1.4), (5.2, -0.2, 1.4)), (0.18, 0, 0.2)),)),
-    Component("cheekbone_height", (Stroke(((3.5, -0.6, 1.6), (5.5, -0.2, 1.6)), (0, 0.25, 0)),)),
+    Component("cheekbone", (Stroke(((3.5, -0.6, 1.7), (5.2, -0.2, 1.7)), (0.14, 0, 0.14)),)),
+    Component("cheekbone_height", (Stroke(((3.5, -0.6, 1.8), (5.5, -0.2, 1.8)), (0, 0.2, 0)),)),
     Component("cheek_fullness", (at(4.2, -3.6, 2.2, (0.12, 0, 0.15)), beside(4, -3.8, 2.4, (0.22, 0, 0)))),
     Component("nose_length", (Stroke(((0, -1, 1.3), (0, -2.4, 1.3)), (0, -0.25, 0)),)),
     Component("nose_width", (Stroke(((1.4, -2.0, 1.0),), (0.16, 0, 0)),)),
@@ -167,13 +170,15 @@ EXPRESSIONS = (
         "upper_lip_raise", at(1.1, -4.6, 1.1, (0, 0.32, 0.06)), at(2.0, -2.8, 0.9, (0, 0.12, 0.06)), part="above_mouth"
     ),
     *pair("lower_lip_drop", at(1.1, -5.4, 1.1, (0, -0.35, 0.03)), part="below_mouth"),
-    Component("lip_pucker", (at(2.4, -5.05, 1.5, (-0.42, 0, 0.12)), at(0, -5.05, 1.2, (0, 0, 0.28)))),
+    Component("lip_pucker", (Swell((0, -5.05, 9.5), (3.2, 1.7, 4), (-0.17, 0.05, 0), (0, 0, 0.3)),)),
     Component(
-        "upper_lip_funnel", (at(0, -4.7, 1.3, (0, 0.15, 0.25)), at(2.4, -5.0, 1.3, (-0.22, 0, 0.1))), part="above_mouth"
+        "upper_lip_funnel",
+        (at(0, -4.7, 1.3, (0, 0.15, 0.25)), Swell((0, -5.05, 9.5), (3.2, 1.7, 4), (-0.08, 0, 0))),
+        part="above_mouth",
     ),
     Component(
         "lower_lip_funnel",
-        (at(0, -5.4, 1.3, (0, -0.15, 0.25)), at(2.4, -5.1, 1.3, (-0.22, 0, 0.1))),
+        (at(0, -5.4, 1.3, (0, -0.15, 0.25)), Swell((0, -5.05, 9.5), (3.2, 1.7, 4), (-0.08, 0, 0))),
         part="below_mouth",
     ),
     Component(
@@ -187,8 +192,8 @@ EXPRESSIONS = (
     Component("lower_lip_roll", (Stroke(((0, -5.4, 0.45), (1.6, -5.25, 0.35)), (0, 0.06, -0.2)),), part="below_mouth"),
     Component("mouth_sideways", (at(0, -5.0, 2.3, (0.3, 0, 0)),), mirrored=False),
     Component("chin_raise", (Stroke(((0, -7.2, 1.4), (1, -7.2, 1.3)), (0, 0.3, 0.08)),), part="below_mouth"),
-    *pair("brow_inner_up", at(1.4, 3.7, 1.3, (0, 0.42, 0.05)), at(1.5, 5.6, 1.2, (0, 0.15, 0.05))),
-    *pair("brow_outer_up", at(4.4, 3.9, 1.4, (0, 0.4, 0.03)), at(4.2, 5.6, 1.3, (0, 0.12, 0.04))),
+    *pair("brow_inner_up", at(1.4, 3.9, 1.5, (0, 0.3, 0.03))),
+    *pair("brow_outer_up", at(4.2, 4.0, 1.5, (0, 0.3, 0.02))),
     *pair(
         "brow_down",
         Stroke(
@@ -222,7 +227,7 @@ def expression_components(sculpture: Sculpture) -> tuple[Component, ...]:
     edges = lid_edges(sculpture)
     return (
         *EXPRESSIONS,
-        *pair("lids_close", Lids(edges, 0.43, 0.07), part="lids"),
+        *pair("lids_close", Lids(edges, 0.86, 0.14, 0.5), part="lids"),
         *pair("lids_widen", Lids(edges, -0.15, -0.04), part="lids"),
         *pair("squint", Lids(edges, 0.06, 0.15), part="lids"),
     )

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anifacediff.geometry.head_fields import Triple, smoothstep
-from anifacediff.geometry.head_sculpt import EYE, MOUTH_CORNER, Sculpture
+from anifacediff.geometry.head_sculpt import EYE, Sculpture
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -20,9 +20,13 @@ def jaw_weights(sculpture: Sculpture) -> Floats:
     grid, vertices = sculpture.grid, sculpture.vertices
     x, y, z = np.abs(vertices[:, 0]), vertices[:, 1], vertices[:, 2]
     # The line between what moves and what stays runs from the corner of the mouth up to the ear.
-    below = -5.0 + 0.33 * np.clip(9.0 - z, 0, 9) - y
-    band = 0.05 + 0.6 * smoothstep(1.2, 2.5, x) + 0.8 * np.maximum(x - MOUTH_CORNER, 0)
-    taper = np.sqrt(np.clip(1 - (x / MOUTH_CORNER) ** 2, 0, 1))
+    lip = vertices[grid.mouth.upper]
+    lip = lip[len(lip) // 2 :]
+    corner_x, corner_y, corner_z = lip[-1]
+    beside = corner_y + 0.33 * np.clip(corner_z - z, 0, 9)
+    below = np.where(x < corner_x, np.interp(x, lip[:, 0], lip[:, 1]), beside) - y
+    band = 0.05 + 0.6 * smoothstep(1.2, corner_x, x) + 0.8 * np.maximum(x - corner_x, 0)
+    taper = np.clip(1 - (x / corner_x) ** 2, 0, 1)
     lower = np.zeros(len(vertices), dtype=bool)
     mouth_row = int(np.argwhere(grid.above == grid.mouth.upper[0])[0, 0])
     lower[grid.below[mouth_row:]] = True
@@ -73,7 +77,8 @@ def joint_regressor(sculpture: Sculpture) -> Floats:
 def smallest_combination(points: Floats, target: Floats) -> Floats:
     """The weights of least square sum that add up to one and combine ``points`` to ``target``."""
     constraints = np.vstack([np.ones(len(points)), points.T])
-    return np.linalg.pinv(constraints) @ np.append(1.0, target)
+    weights: Floats = np.linalg.pinv(constraints) @ np.append(1.0, target)
+    return weights
 
 
 BROWS = ((-5.2, 3.2), (-4.4, 3.75), (-3.4, 3.9), (-2.4, 3.75), (-1.4, 3.4))

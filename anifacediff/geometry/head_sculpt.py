@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anifacediff.geometry.head_fields import Stroke, displace, smoothstep, spline
-from anifacediff.geometry.head_grid import HeadGrid, Slit, ball, build_grid
+from anifacediff.geometry.head_grid import HeadGrid, ball, build_grid
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -34,26 +34,32 @@ SECTIONS = (
     Section(2, (10.1, 6.8), (6.4, 9.2, -1.4), (9.1, -8.8), (2.1, 2.0)),
     Section(2, (8.1, 8.5), (7.3, 6.9, -1.3), (6.4, -10.1), (2.2, 2.1)),
     Section(3, (6.0, 9.4), (7.55, 4.8, -1.1), (3.9, -10.4), (2.25, 2.1)),
-    Section(4, (4.1, 9.7), (7.45, 3.2, -0.9), (2.2, -10.2), (2.3, 2.1)),
-    Section(9, (1.7, 9.3), (7.15, 1.3, -0.6), (0.3, -9.6), (2.25, 2.1)),
+    Section(3, (4.1, 9.7), (7.45, 3.2, -0.9), (2.2, -10.2), (2.3, 2.1)),
+    Section(8, (1.7, 9.3), (7.15, 1.3, -0.6), (0.3, -9.6), (2.25, 2.1)),
     Section(5, (0.0, 9.4), (6.95, 0.0, -0.5), (-1.2, -8.9), (2.25, 2.1)),
-    Section(4, (-1.7, 9.6), (6.8, -1.2, -0.4), (-2.6, -8.1), (2.2, 2.1)),
-    Section(5, (-2.9, 9.8), (6.65, -2.0, -0.3), (-3.6, -7.5), (2.15, 2.1)),
+    Section(5, (-1.7, 9.6), (6.8, -1.2, -0.4), (-2.6, -8.1), (2.2, 2.1)),
+    Section(6, (-2.9, 9.8), (6.65, -2.0, -0.3), (-3.6, -7.5), (2.15, 2.1)),
     Section(9, (-5.0, 9.8), (6.35, -3.5, -0.2), (-5.3, -6.7), (2.1, 2.1)),
-    Section(7, (-6.9, 9.4), (6.05, -4.8, -0.2), (-6.7, -6.4), (2.0, 2.1)),
+    Section(6, (-6.9, 9.4), (6.05, -4.8, -0.2), (-6.7, -6.4), (2.0, 2.1)),
     Section(4, (-8.7, 9.2), (5.75, -5.9, -0.3), (-8.0, -6.3), (1.95, 2.1)),
     Section(3, (-9.8, 8.2), (5.4, -6.9, -0.6), (-9.2, -6.3), (1.95, 2.1)),
-    Section(2, (-10.0, 6.6), (5.1, -7.9, -1.2), (-10.4, -6.3), (1.9, 2.1)),
-    Section(2, (-10.8, 4.5), (5.1, -9.6, -1.8), (-11.7, -6.4), (2.0, 2.1)),
-    Section(2, (-13.2, 3.7), (5.4, -12.6, -2.0), (-13.8, -6.8), (2.1, 2.1)),
-    Section(2, (-16.0, 3.7), (6.1, -16.0, -2.2), (-16.0, -7.3), (2.1, 2.1)),
+    Section(2, (-10.0, 6.6), (4.9, -7.9, -1.2), (-10.4, -6.3), (1.9, 2.1)),
+    Section(2, (-10.8, 4.5), (4.75, -9.6, -1.8), (-11.7, -6.4), (2.0, 2.1)),
+    Section(2, (-13.2, 3.7), (5.0, -12.6, -2.0), (-13.8, -6.8), (2.1, 2.1)),
+    Section(2, (-16.0, 3.7), (5.9, -16.0, -2.2), (-16.0, -7.3), (2.1, 2.1)),
 )
 EYE_SECTION, MOUTH_SECTION, JAW_SECTION = 6, 10, 13
-COLUMN_STEPS = (2.8,) * 16 + (3.4, 4.2, 5.2, 6.2, 7.0, 7.2, 7.2, 7.2) + (10.95,) * 8  # degrees, front to back
+COLUMN_STEPS = (
+    (2.7,) * 6 + (2.4,) * 10 + (3.2, 4.2, 5.4, 6.6, 7.4, 7.8, 8.0, 8.0) + (11.15,) * 8
+)  # degrees, front to back
 
-EYE = np.array([3.15, 1.7, 6.9])
-EYE_RADIUS, LID_RADIUS = 1.35, 1.5
-EYE_CORNERS = (1.85, 4.45)
+EYE = np.array([3.2, 1.7, 7.05])
+EYE_RADIUS, LID_RADIUS = 1.38, 1.52
+EYE_PROFILE = (  # degrees from the gaze, height above the sphere
+    *((0, -0.09), (5, -0.08), (8.5, -0.02), (11, 0.05), (17, 0.045), (22, 0.02), (25, -0.03), (28, -0.005)),
+    *((36, 0.0), (50, 0.0), (68, 0.0), (90, 0.0), (125, 0.0), (180, 0.0)),
+)
+EYE_CORNERS = (1.95, 4.5)
 MOUTH_CORNER = 2.5
 POCKET = (
     (0.05, -0.45, 0.97),
@@ -66,25 +72,33 @@ POCKET = (
 
 FEATURES = (
     # brow ridge, glabella, temple
-    Stroke(((0.9, 3.3, 0.6), (2.6, 3.85, 0.6), (4.4, 3.7, 0.6), (5.4, 2.8, 0.5)), (0.0, 0.0, 0.4)),
-    Stroke(((0.0, 3.4, 0.8),), (0.0, 0.0, 0.15)),
+    Stroke(((0.9, 3.3, 0.6), (2.6, 3.85, 0.6), (4.4, 3.7, 0.6), (5.4, 2.8, 0.5)), (0.0, 0.0, 0.2)),
+    Stroke(((0.0, 3.3, 0.9),), (0.0, 0.0, 0.1)),
     Stroke(((3.6, 3.6, 1.8),), (-0.35, 0.0, 0.0), on="side"),
     # eye socket: the pit beside the nose, under the brow, and under the lid
-    Stroke(((1.75, 1.6, 0.75),), (0.0, 0.0, -1.1)),
-    Stroke(((1.9, 2.6, 0.55), (3.2, 2.9, 0.5), (4.4, 2.6, 0.5)), (0.0, 0.0, -0.45)),
-    Stroke(((2.2, 0.5, 0.5), (3.3, 0.2, 0.45), (4.3, 0.6, 0.45)), (0.0, 0.0, -0.25)),
+    Stroke(((3.2, 1.7, 1.2),), (0.0, 0.0, -0.45)),
+    Stroke(((1.8, 1.7, 0.7),), (0.0, 0.0, -0.95)),
+    Stroke(((1.9, 2.6, 0.55), (3.2, 2.9, 0.5), (4.4, 2.6, 0.5)), (0.0, 0.0, -0.2)),
+    Stroke(((2.2, 0.5, 0.5), (3.3, 0.2, 0.45), (4.3, 0.6, 0.45)), (0.0, 0.0, -0.12)),
     # cheekbone and cheek
-    Stroke(((3.2, -0.6, 1.1), (4.6, -0.6, 1.1), (5.9, 0.2, 0.9)), ((0.0, 0.0, 0.3), (0.15, 0.0, 0.5), (0.3, 0.0, 0.2))),
+    Stroke(
+        ((3.2, -0.7, 1.3), (4.6, -0.7, 1.4), (5.9, -0.2, 1.4)), ((0.0, 0.0, 0.25), (0.1, 0.0, 0.4), (0.15, 0.0, 0.2))
+    ),
     Stroke(((3.6, -2.6, 1.6),), (0.0, 0.0, 0.1)),
     Stroke(((4.0, -3.6, 2.0),), (-0.25, 0.0, 0.0), on="side"),
-    # nose: ridge to tip, wings, crease behind the wings, nostrils, root of the septum
+    # nose: broad base, ridge, ball of the tip, wings, crease behind the wings, nostrils, septum
     Stroke(
-        ((0.0, 2.6, 0.75), (0.0, 1.2, 0.72), (0.0, 0.0, 0.85), (0.0, -1.0, 1.0), (0.0, -1.75, 0.95)),
-        ((0.0, 0.0, 0.05), (0.0, 0.0, 0.75), (0.0, 0.0, 1.4), (0.0, 0.0, 2.0), (0.0, -0.15, 2.5)),
+        ((0.0, 2.4, 0.9), (0.0, 1.0, 1.0), (0.0, -0.4, 1.15), (0.0, -1.5, 1.1)),
+        ((0.0, 0.0, 0.1), (0.0, 0.0, 0.4), (0.0, 0.0, 0.65), (0.0, 0.0, 0.75)),
     ),
-    Stroke(((1.25, -1.95, 0.6),), (0.1, -0.1, 1.1)),
-    Stroke(((2.0, -1.6, 0.35), (2.05, -2.3, 0.35)), (0.0, 0.0, -0.25)),
-    Stroke(((0.62, -2.55, 0.32),), (0.0, 0.25, -0.9)),
+    Stroke(
+        ((0.0, 2.6, 0.6), (0.0, 1.2, 0.6), (0.0, 0.0, 0.65), (0.0, -1.0, 0.75), (0.0, -1.9, 0.75)),
+        ((0.0, 0.0, 0.0), (0.0, 0.0, 0.4), (0.0, 0.0, 0.8), (0.0, 0.0, 1.1), (0.0, 0.0, 0.95)),
+    ),
+    Stroke(((0.0, -1.65, 0.75),), (0.0, -0.2, 0.55)),
+    Stroke(((1.3, -2.0, 0.5),), (0.1, -0.15, 0.75)),
+    Stroke(((1.95, -1.4, 0.35), (2.05, -2.1, 0.35)), (0.0, 0.0, -0.2)),
+    Stroke(((0.65, -2.55, 0.26),), (0.0, 0.15, -0.45)),
     # philtrum, lips, the line between them, the pits at their corners
     Stroke(((0.0, -3.1, 0.25), (0.0, -4.0, 0.3)), (0.0, 0.0, -0.15)),
     Stroke(((0.45, -3.2, 0.2), (0.55, -4.1, 0.25)), (0.0, 0.0, 0.1)),
@@ -97,8 +111,10 @@ FEATURES = (
         ((0.0, -5.5, 0.42), (0.9, -5.45, 0.4), (1.7, -5.25, 0.32), (2.4, -5.05, 0.2)),
         ((0.0, 0.0, 0.6), (0.0, 0.0, 0.55), (0.0, 0.0, 0.35), (0.0, 0.0, 0.0)),
     ),
-    Stroke(((0.0, -5.0, 0.18), (2.5, -5.0, 0.18)), (0.0, 0.0, -0.35)),
+    Stroke(((0.0, -5.0, 0.2), (2.5, -5.0, 0.2)), (0.0, 0.0, -0.28)),
     Stroke(((2.75, -5.05, 0.35),), (0.0, 0.0, -0.25)),
+    # flap in front of the ear's opening
+    Stroke(((-0.1, -0.7, 0.45),), (0.3, 0.0, 0.0), on="side"),
     # fold from nose to mouth, fold under the lip, chin, corner of the jaw
     Stroke(((2.1, -2.6, 0.4), (2.7, -3.6, 0.45), (3.1, -4.6, 0.4)), (0.0, 0.0, -0.12)),
     Stroke(((0.0, -6.7, 0.55), (1.3, -6.5, 0.5)), ((0.0, 0.0, -0.35), (0.0, 0.0, -0.2))),
@@ -229,8 +245,11 @@ def soft_maximum(first: Floats, second: Floats, width: float) -> Floats:
 def line_slits(skin: Floats, grid: HeadGrid) -> None:
     """Place the rows that lead inwards from the slits."""
     mouth = grid.mouth
-    edge = (skin[mouth.upper] + skin[mouth.lower]) / 2
-    taper = np.sqrt(np.clip(1 - (edge[:, 0] / edge[-1, 0]) ** 2, 0, 1))
+    edge = skin[mouth.upper]
+    bow = 1 - (edge[:, 0] / edge[-1, 0]) ** 2
+    smooth = edge[-1] + bow[:, None] * (edge[len(edge) // 2] - edge[-1])
+    edge = np.column_stack([edge[:, 0], smooth[:, 1:]])
+    taper = np.sqrt(np.clip(1 - (edge[:, 0] / edge[-1, 0]) ** 4, 0, 1))
     for row, (rise, depth, narrow) in zip(mouth.inner, POCKET, strict=True):
         inside = edge * np.array([narrow, 1.0, 1.0]) + taper[:, None] * np.array([0.0, rise, depth])
         skin[row[1:-1]] = inside[1:-1]
@@ -263,10 +282,9 @@ def add_parts(skin: Floats, grid: HeadGrid, jaw_row: int) -> Sculpture:
 
 
 def make_eyeball(spokes: int = 16) -> tuple[Floats, Indices]:
-    """The eyeball at image-right: a sphere with a bulging cornea."""
-    polar = np.deg2rad([0, 9, 17, 23, 27, 34, 48, 66, 90, 125, 180])
-    bulge = 0.06 * np.sqrt(np.clip(1 - (np.rad2deg(polar) / 25.0) ** 2, 0, 1))
-    radius = EYE_RADIUS + bulge
+    """The eyeball at image-right: a sphere with a bulging iris, a groove around it, and a dimple for the pupil."""
+    profile = np.array(EYE_PROFILE)
+    polar, radius = np.deg2rad(profile[:, 0]), EYE_RADIUS + profile[:, 1]
     around = 2 * np.pi * np.arange(spokes) / spokes
     rings = np.stack(
         [
@@ -281,25 +299,26 @@ def make_eyeball(spokes: int = 16) -> tuple[Floats, Indices]:
 def make_ear(spokes: int = 20) -> tuple[Floats, Indices]:
     """The ear at image-right: a shell whose front edge is sunk into the head."""
     reach = np.array([0.22, 0.4, 0.55, 0.67, 0.78, 0.88, 0.96, 1.0, 0.9, 0.6])
-    relief = np.array([-0.75, -0.55, -0.05, 0.12, -0.12, 0.05, 0.18, 0.02, -0.3, -0.9])
+    relief = np.array([-0.4, -0.32, -0.02, 0.12, -0.1, 0.05, 0.18, 0.02, -0.3, -0.9])
     around = 2 * np.pi * np.arange(spokes) / spokes
     backward, up = np.cos(around), np.sin(around)
     lobe = smoothstep(0.5, 1.0, -up)
-    rings = []
+    root = smoothstep(0.2, 0.9, -backward)
+    rings: list[Floats] = []
     for index, (size, height) in enumerate(zip(reach, relief, strict=True)):
         wide = 1.75 * size * backward * (1 + 0.22 * up)
         tall = 3.1 * size * up - 0.1 * size * lobe
         carved = height if index >= 7 else height * (1 - 0.8 * lobe)
-        rings.append(np.stack([wide, tall, np.broadcast_to(carved, wide.shape)], 1))
-    first, last = np.array([[0.0, 0.0, -0.85]]), np.array([[0.0, 0.0, -1.2]])
+        rings.append(np.stack([wide, tall, carved - 0.25 * root * size], 1))
+    first, last = np.array([[0.0, 0.0, -0.42]]), np.array([[0.0, 0.0, -1.2]])
     local = np.concatenate([first, *rings, last])
     axes = ear_axes()
-    return np.array([7.0, -0.2, -1.3]) + local @ axes, ball(len(reach), spokes)
+    return np.array([7.62, -0.2, -1.2]) + local @ axes, ball(len(reach), spokes)
 
 
 def ear_axes() -> Floats:
     """Rows: backward along the ear, up along it, and outward from it."""
-    flare, tilt = np.deg2rad(28), np.deg2rad(12)
+    flare, tilt = np.deg2rad(24), np.deg2rad(12)
     backward = np.array([np.sin(flare), -np.sin(tilt) * np.cos(flare), -np.cos(flare) * np.cos(tilt)])
     rough_up = np.array([0.0, np.cos(tilt), -np.sin(tilt)])
     up = rough_up - backward * (rough_up @ backward)
