@@ -14,6 +14,8 @@ from torch import nn
 from anifacediff.errors import CheckpointError
 from anifacediff.shapes import Tensor
 
+ALIGNMENT = 64  # bytes, of memory that torch allocates itself
+
 
 class StrictModel(ModelMixin, ConfigMixin):
     """A diffusers model whose ``from_pretrained`` refuses weights that do not fit."""
@@ -57,6 +59,7 @@ def _load_and_check(kind: Any, source: str | PathLike[str] | None, options: Mapp
     }
     problems["errors"] = list(map(str, info.get("error_msgs") or ()))
     _raise_if_any(str(source), problems)
+    _realign(model)
     return model
 
 
@@ -101,6 +104,13 @@ def read_weights(path: str | PathLike[str]) -> dict[str, Tensor]:
             f"{path}: not a readable safetensors file ({error}). It may be truncated: fetch it again and compare its "
             "size; other formats are converted first."
         ) from error
+
+
+def _realign(model: nn.Module) -> None:
+    """Move weights off odd addresses in a mapped file, where the CPU's kernels round differently."""
+    for tensor in (*model.parameters(), *model.buffers()):
+        if tensor.device.type == "cpu" and tensor.data_ptr() % ALIGNMENT:
+            tensor.data = tensor.data.clone()
 
 
 def _raise_if_any(source: str, problems: Mapping[str, Collection[str]]) -> None:
