@@ -170,6 +170,10 @@ class Catalogue(Mapping[str, T], Generic[T]):
 
     Looking a component up imports it; iterating and ``in`` do not. ``T`` is what a loader of the kind returns.
 
+    Args:
+        kind: as in the hook's name.
+        discover: finds the components of all kinds, once.
+
     Raises:
         UnknownComponentError: on a lookup of a name that nothing has; also a ``KeyError``.
         AmbiguousComponentError: on a lookup of a bare name that several plugins have.

@@ -82,7 +82,7 @@ def face(num_frames, size, expression):
         shape=torch.full((num_frames, 2), size),
         expression=torch.full((num_frames, 3), expression),
         pose=torch.zeros(num_frames, 1, 3),
-        camera=WeakPerspective(torch.full((num_frames,), 8.0), torch.full((num_frames, 2), 32.0)),
+        camera=WeakPerspective(torch.full((num_frames,), 8.25), torch.full((num_frames, 2), 32.0)),
         box=Box(torch.tensor([[20.0, 20.0, 44.0, 44.0]]).expand(num_frames, 4)),
         canvas=(64, 64),
     )
@@ -175,9 +175,9 @@ def test_a_third_party_head_is_found_and_drawn(reports: tuple[dict[str, Any], di
     assert {"octahedron", "parametric"} <= set(report["names"]["morphable_models"])
 
     assert report["shape"] == [3, 3, 64, 64]
-    radius = 8 * 2  # pixels: the camera's scale times the reference's size; the driver is half as large
-    assert report["area"] == pytest.approx([2 * radius**2] * 3, abs=2 * radius)  # a diamond
-    assert report["centre"] == pytest.approx([32 - 8 * 0.5 - 0.5, 32 - 0.5], abs=0.5)  # the expression moved it up
+    radius = 8.25 * 2  # pixels: the camera's scale times the reference's size; the driver is half as large
+    assert report["area"] == pytest.approx([2 * radius**2] * 3, abs=radius)  # a diamond
+    assert report["centre"] == pytest.approx([32 - 8.25 * 0.5 - 0.5, 32 - 0.5], abs=0.25)  # the expression moved it up
 
 
 def test_a_broken_plugin_beside_it_changes_nothing_but_the_listing(
