@@ -18,7 +18,7 @@ magicportrait-published  as interpolated, length <= 1    n                     c
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import torch
@@ -104,28 +104,39 @@ def _joined(pictures: Sequence[Tensor | None]) -> Tensor | None:
 class Topology:
     """The triangles of a mesh, and which of them meet at each vertex.
 
+    Vertices are ranked by how many triangles meet there, most first. Round k lists the k-th triangle
+    of every vertex that has one, in the order of the ranks.
+
     Attributes:
         triangles: t 3, vertex indices, counter-clockwise seen from outside.
-        incident: n v, the triangles at each vertex in ascending order, padded with t.
+        incident: n, the rounds' triangles, one round after the other.
+        rounds: the length of each round.
+        rank: v, the rank of each vertex.
     """
 
     triangles: Int[Tensor, "t 3"]
-    incident: Int[Tensor, "n v"]
+    incident: Int[Tensor, "n"]
+    rounds: tuple[int, ...]
+    rank: Int[Tensor, "v"]
 
     @classmethod
     def of(cls, triangles: Int[Tensor, "t 3"]) -> "Topology":
         """Find the triangles that meet at each vertex."""
         vertex, corner = triangles.long().flatten().sort(stable=True)
         degree = torch.bincount(vertex)
-        slot = torch.arange(len(vertex), device=vertex.device) - (degree.cumsum(0) - degree)[vertex]
-        size = (int(degree.max()) if len(degree) else 0, len(degree))
-        incident = torch.full(size, len(triangles), device=vertex.device)
-        incident[slot, vertex] = corner // 3
-        return cls(triangles, incident)
+        rank = degree.argsort(descending=True, stable=True).argsort()
+        order_at_vertex = torch.arange(len(vertex), device=vertex.device) - (degree.cumsum(0) - degree)[vertex]
+        order = (order_at_vertex * len(degree) + rank[vertex]).argsort()
+        return cls(triangles, corner[order] // 3, tuple(torch.bincount(order_at_vertex).tolist()), rank)
 
     def to(self, device: torch.device | str) -> "Topology":
         """Return a copy on another device."""
-        return Topology(self.triangles.to(device), self.incident.to(device))
+        return replace(
+            self,
+            triangles=self.triangles.to(device),
+            incident=self.incident.to(device),
+            rank=self.rank.to(device),
+        )
 
 
 def check_maps(maps: Collection[str]) -> None:
@@ -161,11 +172,12 @@ def vertex_normals(vertices: Float[Tensor, "f v 3"], topology: Topology) -> Floa
         f v 3, pointing outwards; zero at vertices without a triangle.
     """
     first, second, third = (vertices.index_select(1, corner) for corner in topology.triangles.T)
-    area = F.pad(torch.linalg.cross(second - first, third - first), (0, 0, 0, 1))
-    total = area.new_zeros(len(area), topology.incident.shape[1], 3)
-    for triangle in topology.incident:
-        total = total + area.index_select(1, triangle)
-    return F.pad(F.normalize(total, dim=2, eps=1e-20), (0, 0, 0, vertices.shape[1] - total.shape[1]))
+    area = torch.linalg.cross(second - first, third - first)
+    total = area.new_zeros(len(area), len(topology.rank), 3)
+    for triangle in topology.incident.split(topology.rounds):
+        total[:, : len(triangle)] += area.index_select(1, triangle)
+    normals = F.normalize(total, dim=2, eps=1e-20).index_select(1, topology.rank)
+    return F.pad(normals, (0, 0, 0, vertices.shape[1] - normals.shape[1]))
 
 
 def render_maps(
