@@ -1,0 +1,11 @@
+"""The command line: ``anifacediff align``, ``anifacediff animate``, ``anifacediff plugins``."""
+
+from anifacediff.cli.align import align
+from anifacediff.cli.animate import animate
+from anifacediff.cli.app import app
+from anifacediff.cli.plugins import plugins
+
+__all__ = ["app"]
+
+for _command in (animate, align, plugins):
+    app.command(no_args_is_help=_command is not plugins)(_command)

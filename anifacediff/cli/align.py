@@ -1,0 +1,82 @@
+"""``anifacediff align``: what the denoiser is told."""
+
+from typing import Annotated, Literal
+
+import typer
+
+from anifacediff.cli.options import (
+    Debug,
+    Device,
+    Driving,
+    DrivingFace,
+    Face,
+    FramesPerSecond,
+    MissingFaces,
+    Output,
+    Reference,
+    Smooth,
+    Tracker,
+)
+from anifacediff.cli.report import note, reported_errors
+
+
+def align(
+    reference: Reference,
+    driving: Driving,
+    output: Output,
+    maps: Annotated[
+        str, typer.Option("--maps", help="Which maps to draw, with commas between: normal, depth, shaded.")
+    ] = "normal",
+    size: Annotated[int, typer.Option("--size", min=16, help="Height and width of a map in pixels.")] = 256,
+    face: Face = None,
+    driving_face: DrivingFace = None,
+    missing: MissingFaces = "interpolate",
+    smooth: Smooth = 1.0,
+    fps: FramesPerSecond = None,
+    anchor: Annotated[
+        Literal["driving", "reference"],
+        typer.Option("--anchor", help="Whose face says where the aligned one stands in the picture."),
+    ] = "driving",
+    align_shape: Annotated[
+        bool, typer.Option("--align-shape/--no-align-shape", help="Give the driver the reference's shape.")
+    ] = True,
+    align_scale: Annotated[
+        bool, typer.Option("--align-scale/--no-align-scale", help="Give the driver the reference's size.")
+    ] = True,
+    morphable_model: Annotated[str, typer.Option("--morphable-model", help="Name of a face model.")] = "parametric",
+    tracker: Tracker = None,
+    device: Device = None,
+    debug: Debug = False,
+) -> None:
+    """Write the driving clip beside the control maps that Facial Alignment makes of it.
+
+    The maps show the reference's head with the driver's pose and expression. Frames per second and sound are
+    the driving clip's.
+
+    [bold]anifacediff align avatar.png talk.mp4 -o maps.mp4[/bold]
+
+    [bold]anifacediff align avatar.png talk.mp4 -o maps.gif --maps normal,depth,shaded --size 128[/bold]
+
+    [bold]anifacediff align avatar.png talk.mp4 -o maps.mp4 --no-align-shape[/bold]   to see what alignment changes
+    """
+    with reported_errors(debug):
+        from anifacediff.cli.faces import Request, find_device, find_faces, landmarked_model
+        from anifacediff.cli.strips import write_aligned
+        from anifacediff.conditioning import FacialAlignment
+        from anifacediff.media import check_writable
+
+        check_writable(output, inputs=(reference, driving))
+        where = find_device(device)
+        model = landmarked_model(morphable_model)
+        alignment = FacialAlignment(
+            model,
+            image_size=size,
+            align_shape=align_shape,
+            align_scale=align_scale,
+            anchor=anchor,
+            maps=tuple(name.strip() for name in maps.split(",")),
+        )
+        request = Request(reference, driving, face, driving_face, missing, smooth, fps, tracker)
+        faces = find_faces(request, model, image_size=size)
+        write_aligned(output, faces, alignment.to(where), where)
+        note(f"Wrote {output}.")

@@ -1,0 +1,73 @@
+"""``anifacediff animate``: the main job."""
+
+from typing import Annotated
+
+import typer
+
+from anifacediff.cli.options import (
+    Debug,
+    Device,
+    Driving,
+    DrivingFace,
+    Face,
+    FramesPerSecond,
+    MissingFaces,
+    Output,
+    Reference,
+    Smooth,
+    Tracker,
+)
+from anifacediff.cli.report import note, reported_errors, warn
+
+
+def animate(
+    reference: Reference,
+    driving: Driving,
+    output: Output,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Write reference, driver, control map and result side by side.")
+    ] = False,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", help="Folder or Hub id of a pipeline; a small untrained one if not given."),
+    ] = None,
+    steps: Annotated[int, typer.Option("--steps", min=1, help="Denoising steps.")] = 20,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same result.")] = 0,
+    face: Face = None,
+    driving_face: DrivingFace = None,
+    missing: MissingFaces = "interpolate",
+    smooth: Smooth = 1.0,
+    fps: FramesPerSecond = None,
+    tracker: Tracker = None,
+    device: Device = None,
+    debug: Debug = False,
+) -> None:
+    """Give an avatar the pose and expression of a driving clip.
+
+    Frames per second and sound are the driving clip's. Frames are written as they are finished, so memory does
+    not grow with the clip; the file appears when it is complete.
+
+    [bold]anifacediff animate avatar.png talk.mp4 -o out.mp4[/bold]
+
+    [bold]anifacediff animate avatar.png talk.mp4 -o out.mp4 --compare --steps 10 --seed 3[/bold]
+
+    [bold]anifacediff animate avatar.png frames/ -o out.gif --fps 12 --model path/to/pipeline[/bold]
+    """
+    with reported_errors(debug):
+        from anifacediff.media import check_writable
+
+        check_writable(output, inputs=(reference, driving))
+        from anifacediff.cli.faces import Request, find_device, find_faces, landmarked_model
+        from anifacediff.cli.generate import load_pipeline, write_animated
+
+        pipe = load_pipeline(model, find_device(device))
+        if pipe.untrained_parts:
+            warn(
+                f"untrained: {', '.join(pipe.untrained_parts)}. These parts have random weights, so the result shows "
+                "that everything runs, not a face; give trained weights with --model."
+            )
+        request = Request(reference, driving, face, driving_face, missing, smooth, fps, tracker)
+        fitted = landmarked_model(pipe.config["morphable_model"])
+        faces = find_faces(request, fitted, image_size=max(256, pipe.config["image_size"]))
+        write_animated(output, faces, pipe, steps=steps, seed=seed, compare=compare)
+        note(f"Wrote {output}.")

@@ -1,0 +1,106 @@
+"""Finding the two faces that every command starts from."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import torch
+
+from anifacediff import registry
+from anifacediff.cli.options import Missing
+from anifacediff.cli.report import note, progress
+from anifacediff.errors import InputError
+from anifacediff.geometry.contracts import LandmarkedModel
+from anifacediff.media.images import read_image
+from anifacediff.media.video import VideoSource
+from anifacediff.tracking import TrackedClip, TrackedImage, default_tracker, track_clip, track_image
+
+
+@dataclass(frozen=True)
+class Request:
+    """Where the faces are, and how they are followed; the fields are the command line's options."""
+
+    reference: Path
+    driving: Path
+    face: int | None
+    driving_face: int | None
+    missing: Missing
+    smooth: float
+    fps: float | None
+    tracker: str | None
+
+
+@dataclass(frozen=True)
+class Faces:
+    """The two faces.
+
+    Attributes:
+        source: the driving clip.
+        reference: the avatar's face.
+        driving: the driver's face in every frame.
+    """
+
+    source: VideoSource
+    reference: TrackedImage
+    driving: TrackedClip
+
+
+def find_faces(request: Request, model: LandmarkedModel, image_size: int) -> Faces:
+    """Read and track the reference and the driving clip, telling the user how it went.
+
+    Args:
+        request: the options.
+        model: the morphable model that is fitted.
+        image_size: height and width of the crops in pixels.
+    """
+    source = VideoSource(request.driving, fps=_exact(request.fps))
+    picture = read_image(request.reference)
+    tracker = default_tracker() if request.tracker is None else registry.trackers[request.tracker]()
+    reference = track_image(picture, tracker=tracker, model=model, face=request.face, image_size=image_size)
+    driving = track_clip(
+        progress(source, "Tracking the driving clip", source.num_frames),
+        tracker=tracker,
+        model=model,
+        face=request.driving_face,
+        missing=request.missing,
+        smoothing=request.smooth,
+        image_size=image_size,
+    )
+    note(f"{request.driving.name}: {driving.report}.")
+    return Faces(source, reference, driving)
+
+
+def landmarked_model(name: str) -> LandmarkedModel:
+    """Build a registered morphable model that can be fitted to landmarks.
+
+    Raises:
+        InputError: if it has no landmarks.
+    """
+    model = registry.morphable_models[name]()
+    if not isinstance(model, LandmarkedModel):
+        raise InputError(f"The morphable model {name!r} has no landmarks, so it cannot be fitted to a face.")
+    return model
+
+
+def find_device(name: str | None) -> torch.device:
+    """The device asked for, or the best one found.
+
+    Raises:
+        InputError: if there is no such device.
+    """
+    if name is None:
+        return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"--device {name}: cannot be used here ({_first_line(error)}). Try --device cpu.") from error
+    return device
+
+
+def _exact(fps: float | None) -> Fraction | None:
+    return None if fps is None else Fraction(fps).limit_denominator(1001)
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,0 +1,36 @@
+"""Arguments and options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+Missing = Literal["hold", "interpolate", "raise"]
+
+Reference = Annotated[Path, typer.Argument(help="The avatar: an image that shows a face.", show_default=False)]
+Driving = Annotated[
+    Path,
+    typer.Argument(help="Whose face moves: a video, GIF, folder of images, or a still image.", show_default=False),
+]
+Output = Annotated[
+    Path,
+    typer.Option("-o", "--output", help="What to write: .mp4, .webm, .gif, or no suffix for a folder of PNG images."),
+]
+Face = Annotated[
+    int | None,
+    typer.Option("--face", min=0, help="Which face of REFERENCE, the largest is 0; asked for where there are several."),
+]
+DrivingFace = Annotated[int | None, typer.Option("--driving-face", min=0, help="Which face of DRIVING.")]
+MissingFaces = Annotated[
+    Missing, typer.Option("--missing", help="What to do about driving frames in which no face is found.")
+]
+Smooth = Annotated[
+    float, typer.Option("--smooth", min=0, help="How strongly the motion is smoothed, in frames; 0 is off.")
+]
+FramesPerSecond = Annotated[
+    float | None,
+    typer.Option("--fps", min=0.1, help="Speed of a folder of images or a still (25 if not given)."),
+]
+Tracker = Annotated[str | None, typer.Option("--tracker", help="Name of a face tracker, see `anifacediff plugins`.")]
+Device = Annotated[str | None, typer.Option("--device", help="cpu, cuda, mps, ...; the best one found if not given.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]

@@ -1,0 +1,85 @@
+"""What the user is told: progress, notes, errors as one red line and an exit code."""
+
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+from anifacediff.errors import (
+    AmbiguousComponentError,
+    AniFaceDiffError,
+    AttachmentError,
+    CheckpointError,
+    InputError,
+    MediaError,
+    OutputError,
+    PluginError,
+    UnknownComponentError,
+)
+
+T = TypeVar("T")
+
+UNEXPECTED, BAD_INPUT, BAD_OUTPUT, BAD_COMPONENT, INTERRUPTED = 1, 3, 4, 5, 130
+
+_EXIT_CODES: tuple[tuple[type[AniFaceDiffError], int], ...] = (
+    (OutputError, BAD_OUTPUT),
+    (InputError, BAD_INPUT),
+    (MediaError, BAD_INPUT),
+    (PluginError, BAD_COMPONENT),
+    (CheckpointError, BAD_COMPONENT),
+    (UnknownComponentError, BAD_COMPONENT),
+    (AmbiguousComponentError, BAD_COMPONENT),
+    (AttachmentError, BAD_COMPONENT),
+)
+
+messages = Console(stderr=True, soft_wrap=True)
+"""Everything but results goes to standard error."""
+
+
+@contextmanager
+def reported_errors(debug: bool) -> Generator[None]:
+    """Print an error as one red line, after its traceback if ``debug``, and stop with the documented exit code."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise _stop("interrupted; nothing was written.", INTERRUPTED, debug) from None
+    except AniFaceDiffError as error:
+        raise _stop(str(error), _exit_code(error), debug) from error
+    except typer.Exit:
+        raise
+    except Exception as error:
+        message = f"{type(error).__name__}: {error}. This was not expected; --debug shows where it happened."
+        raise _stop(message, UNEXPECTED, debug) from error
+
+
+def note(text: str) -> None:
+    """Tell something that is worth knowing."""
+    messages.print(escape(text), highlight=False)
+
+
+def warn(text: str) -> None:
+    """Tell something that must not be missed."""
+    messages.print(f"[bold yellow]note:[/bold yellow] {escape(text)}", highlight=False)
+
+
+def progress(items: Iterable[T], title: str, total: int | None) -> Iterator[T]:
+    """Yield the items while a bar shows how many have passed; it goes away on a screen that is not a terminal."""
+    columns = (SpinnerColumn(), TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=messages) as bar:
+        yield from bar.track(items, total=total)
+
+
+def _stop(message: str, code: int, debug: bool) -> typer.Exit:
+    if debug:
+        messages.print_exception()
+    one_line = " ".join(message.split())
+    messages.print(f"[bold red]error:[/bold red] [red]{escape(one_line)}[/red]", highlight=False)
+    return typer.Exit(code)
+
+
+def _exit_code(error: AniFaceDiffError) -> int:
+    return next((code for kind, code in _EXIT_CODES if isinstance(error, kind)), UNEXPECTED)

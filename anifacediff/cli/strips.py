@@ -1,0 +1,40 @@
+"""Writing results, one frame after another."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+
+from anifacediff.cli.faces import Faces
+from anifacediff.cli.report import progress
+from anifacediff.conditioning import FacialAlignment
+from anifacediff.geometry.snapshots import ControlMaps
+from anifacediff.media import VideoWriter, side_by_side
+from anifacediff.shapes import Float, Tensor
+
+Picture = UInt8[np.ndarray, "h w 3"]
+
+
+def write_aligned(output: Path, faces: Faces, alignment: FacialAlignment, device: torch.device) -> None:
+    """Write driver and control maps side by side."""
+    driving = faces.driving
+    size = alignment.image_size
+    plan = alignment.plan(faces.reference.parameters.to(device), driving.parameters[:1].to(device))
+    with VideoWriter(output, faces.source.fps, audio_from=faces.source.path) as writer:
+        total = len(driving.parameters)
+        for index, frame in enumerate(progress(faces.source, "Drawing control maps", total)):
+            maps = alignment.render(plan, driving.parameters[index : index + 1].to(device))
+            writer.write(side_by_side([driving.crop.apply(frame, size), *_pictures(maps)]))
+
+
+def _pictures(maps: ControlMaps) -> Iterator[Picture]:
+    for drawn in (maps.normal, maps.depth, maps.shaded):
+        if drawn is not None:
+            yield _picture(drawn)
+
+
+def _picture(drawn: Float[Tensor, "1 c h w"]) -> Picture:
+    levels = (drawn[0].clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
+    return np.ascontiguousarray(np.broadcast_to(levels, (3, *levels.shape[1:])).transpose(1, 2, 0))
