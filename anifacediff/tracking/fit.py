@@ -96,7 +96,7 @@ class LandmarkFit:
         *,
         noise: float = 0.01,
         jaw_deviation: tuple[float, float, float] = (0.3, 0.03, 0.03),
-        iterations: int = 10,
+        iterations: int = 8,
         shape_frames: int = 16,
         batch_frames: int = 64,
     ):

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float64, UInt8
+from numpy.typing import NDArray
 
 from anifacediff.errors import InputError, NoFaceError, SeveralFacesError, ShapeError, UnknownComponentError
 from anifacediff.geometry.contracts import LandmarkedModel
@@ -19,6 +20,7 @@ from anifacediff.tracking.fit import LandmarkFit, reprojection_error
 from anifacediff.tracking.smoothing import smooth_parameters
 
 Picture = UInt8[np.ndarray, "h w 3"]
+Unchecked = NDArray[Any]
 Missing = Literal["interpolate", "hold", "raise"]
 
 _TIGHTEST = 1.25  # the margin of DECA, down to which a crop is shrunk before it reaches over the image's edges
@@ -238,7 +240,7 @@ class _Follower:
         self._last: DetectedFace | None = None
         self._unseen = 0
 
-    def __call__(self, image: Picture) -> DetectedFace | None:
+    def __call__(self, image: Unchecked) -> DetectedFace | None:
         found = _search(self._tracker, image, f"frame {self._number}")
         if self._last is not None:
             chosen = _nearest(found, self._last.box, self._unseen)
@@ -260,7 +262,7 @@ class _Follower:
             )
 
 
-def _search(tracker: Tracker, image: Picture, where: str) -> tuple[DetectedFace, ...]:
+def _search(tracker: Tracker, image: Unchecked, where: str) -> tuple[DetectedFace, ...]:
     if image.ndim != 3 or image.shape[-1] != 3 or image.dtype != np.uint8 or 0 in image.shape:
         raise ShapeError(f"{where}: expected uint8 pixels (h w 3) in RGB, found {image.dtype} {image.shape}.")
     return tracker(image)
