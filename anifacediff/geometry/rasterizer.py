@@ -5,11 +5,10 @@ from itertools import pairwise
 import torch
 
 from anifacediff.errors import InputError
+from anifacediff.geometry.chunks import chunks, frames_at_once
 from anifacediff.geometry.fragments import Fragments
 from anifacediff.shapes import Float, Int, Tensor, check_shape
 
-_CHUNK_PIXELS_CPU = 2**17
-_CHUNK_PIXELS_CUDA = 2**22
 _MAX_FRAGMENTS = 2**24
 _MAX_COORDINATE = 2.0**20
 _EMPTY = torch.iinfo(torch.int64).max
@@ -28,7 +27,7 @@ class SpanRasterizer:
 
     Args:
         frames_per_chunk: how many frames are rasterised together; by default as many as keep the
-            working memory small (2 frames of 256 x 256 on a CPU, 64 elsewhere).
+            working memory small (4 frames of 256 x 256 on a CPU, 64 elsewhere).
 
     Raises:
         InputError: if ``frames_per_chunk`` is not positive.
@@ -64,12 +63,10 @@ class SpanRasterizer:
         _check(screen, triangles, height, width)
         points = screen.to(torch.promote_types(screen.dtype, torch.float32))
         triangles = triangles.to(points.device, torch.int64)
-        chunk = self.frames_per_chunk or _frames_per_chunk(points.device, height * width)
-        parts = [
-            _rasterize(points[first : first + chunk], triangles, height, width, perspective)
-            for first in range(0, max(len(points), 1), chunk)
-        ]
-        pixel = torch.cat([part[0] + index * chunk * height * width for index, part in enumerate(parts)])
+        size = self.frames_per_chunk or frames_at_once(height * width, points.device)
+        pieces = chunks(len(points), size)
+        parts = [_rasterize(points[frames], triangles, height, width, perspective) for frames in pieces]
+        pixel = torch.cat([part[0] + frames.start * height * width for part, frames in zip(parts, pieces, strict=True)])
         triangle = torch.cat([part[1] for part in parts])
         barycentric = torch.cat([part[2] for part in parts])
         return Fragments(pixel, triangle, barycentric, triangles, len(points), height, width)
@@ -87,11 +84,6 @@ def _check(screen: Tensor, triangles: Tensor, height: int, width: int) -> None:
         raise InputError(
             f"triangles: vertex indices run from {lowest} to {highest}, but screen has {screen.shape[1]} vertices."
         )
-
-
-def _frames_per_chunk(device: torch.device, pixels: int) -> int:
-    budget = _CHUNK_PIXELS_CPU if device.type == "cpu" else _CHUNK_PIXELS_CUDA
-    return max(1, budget // pixels)
 
 
 def _rasterize(

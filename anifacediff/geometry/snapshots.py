@@ -25,13 +25,13 @@ import torch
 from torch.nn import functional as F
 
 from anifacediff.errors import InputError
+from anifacediff.geometry.chunks import chunks, frames_at_once
 from anifacediff.geometry.contracts import Rasterizer
 from anifacediff.geometry.faces import Camera
 from anifacediff.geometry.fragments import Fragments
 from anifacediff.shapes import Bool, Float, Int, Tensor, check_shape
 
 MAPS = ("normal", "depth", "shaded")
-_CHUNK_PIXELS = 2**21  # frames drawn together: bounds the working memory to some hundred megabytes
 _HARMONICS = (
     (1 / math.sqrt(4 * math.pi),)
     + 3 * (2 * math.pi / 3 * math.sqrt(3 / (4 * math.pi)),)
@@ -225,21 +225,21 @@ def render_maps(
     light = default_light(vertices.device) if light is None else light
     check_shape("light", light, "9 3", 9, 3)
     height, width = size
-    chunk = max(1, _CHUNK_PIXELS // max(height * width, 1))
-    if len(vertices) > chunk:
+    at_once = frames_at_once(height * width, vertices.device)
+    if len(vertices) > at_once:
         return ControlMaps.joined(
             [
                 render_maps(
-                    vertices[first : first + chunk],
+                    vertices[frames],
                     topology,
-                    camera[first : first + chunk],
+                    camera[frames],
                     size=size,
                     rasterizer=rasterizer,
                     convention=convention,
                     maps=maps,
                     light=light,
                 )
-                for first in range(0, len(vertices), chunk)
+                for frames in chunks(len(vertices), at_once)
             ]
         )
     vertices = vertices.to(torch.promote_types(vertices.dtype, torch.float32))

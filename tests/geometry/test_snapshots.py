@@ -215,7 +215,7 @@ def test_long_clips_are_drawn_in_pieces_without_a_difference(monkeypatch: pytest
     vertices, triangles = sphere(12, 17)
     clip = vertices * torch.linspace(0.5, 1.3, 5)[:, None, None]
     whole = draw(clip, triangles, "anifacediff", MAPS)
-    monkeypatch.setattr(snapshots, "_CHUNK_PIXELS", 2 * SIZE * SIZE)
+    monkeypatch.setattr(snapshots, "frames_at_once", lambda pixels, device: 2)  # pyright: ignore[reportUnknownLambdaType]
     pieces = draw(clip, triangles, "anifacediff", MAPS)
     for name in (*MAPS, "mask"):
         assert torch.equal(getattr(whole, name), getattr(pieces, name))
