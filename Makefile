@@ -1,0 +1,57 @@
+# make setup   an environment in .venv (a second time it is quick)
+# make demo    animate the bundled avatar with the bundled clip
+# make test    the tests, with every annotation checked at run time
+# make check   lint, types, import order, the tests with and without run-time checks
+# make clean   remove what the others made
+#
+# `make test check` runs the tests that both name once.
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+CHECKERS := $(VENV)/.ready-check
+MANIFESTS := scripts/setup pyproject.toml $(wildcard plugins/*/pyproject.toml)
+
+WORKERS ?= auto
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
+PLAIN = --override-ini "addopts=--import-mode=importlib -ra --strict-markers"
+DEMO := out/demo.mp4
+
+.PHONY: setup demo test check lint types imports plain-test clean
+
+setup: $(READY)
+
+$(READY): $(MANIFESTS)
+	@sh scripts/setup test
+	@touch $@
+
+$(CHECKERS): $(READY) $(MANIFESTS)
+	@sh scripts/setup test,check
+	@touch $@
+
+demo: $(READY)
+	@mkdir -p $(dir $(DEMO))
+	$(BIN)/anifacediff animate examples/media/avatar.png examples/media/driving.mp4 -o $(DEMO) --compare
+	@echo "The video is $(CURDIR)/$(DEMO): reference, driver, control map and result side by side."
+
+test: $(READY)
+	$(PYTEST)
+
+check: lint types imports test plain-test
+
+lint: $(CHECKERS)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: $(CHECKERS)
+	$(BIN)/basedpyright
+
+imports: $(CHECKERS)
+	$(BIN)/lint-imports
+
+plain-test: $(READY)
+	$(PYTEST) $(PLAIN)
+
+clean:
+	rm -rf $(VENV) out build dist .pytest_cache .hypothesis .ruff_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
