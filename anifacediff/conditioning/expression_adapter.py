@@ -79,13 +79,23 @@ class ExpressionAdapter(StrictModel):
         super().__init__()
         self.expression_dim = expression_dim
         self.num_tokens = num_tokens
-        self.scale = scale
+        self._scale = scale
         self.project = nn.Linear(expression_dim, num_tokens * cross_attention_dim)
         self.norm = nn.LayerNorm(cross_attention_dim)
         self.places = tuple(layers)
         self.projections = modules_by_place(
             {place: ExpressionProjection(cross_attention_dim, width) for place, width in layers.items()}
         )
+
+    @property
+    def scale(self) -> float:
+        """The weight lambda of the added attention; saved with the adapter."""
+        return self._scale
+
+    @scale.setter
+    def scale(self, scale: float) -> None:
+        self._scale = scale
+        self.register_to_config(scale=scale)
 
     @classmethod
     def for_unet(

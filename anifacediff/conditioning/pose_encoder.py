@@ -1,5 +1,7 @@
 """The Pose Encoder: control maps become features that are laid over the denoiser's input."""
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal, Protocol, TypedDict, runtime_checkable
 
 import torch
@@ -56,7 +58,7 @@ class PoseEncoder(StrictModel):
         self,
         *,
         conditioning_channels: int = 3,
-        block_out_channels: tuple[int, ...] = (16, 32, 96, 256),
+        block_out_channels: Sequence[int] = (16, 32, 96, 256),
         out_channels: int = 320,
         placement: Placement = "after_conv_in",
     ) -> None:
@@ -68,7 +70,7 @@ class PoseEncoder(StrictModel):
         self.stride = 2 ** (len(block_out_channels) - 1)
         self.conv_in = nn.Conv2d(conditioning_channels, block_out_channels[0], 3, padding=1)
         self.blocks = nn.ModuleList()
-        for width, wider in zip(block_out_channels[:-1], block_out_channels[1:], strict=True):
+        for width, wider in pairwise(block_out_channels):
             self.blocks.append(nn.Conv2d(width, width, 3, padding=1))
             self.blocks.append(nn.Conv2d(width, wider, 3, padding=1, stride=2))
         self.conv_out = nn.Conv2d(block_out_channels[-1], out_channels, 3, padding=1)
@@ -83,7 +85,7 @@ class PoseEncoder(StrictModel):
         placement: Placement = "after_conv_in",
         latent_channels: int = 4,
         conditioning_channels: int = 3,
-        block_out_channels: tuple[int, ...] = (16, 32, 96, 256),
+        block_out_channels: Sequence[int] = (16, 32, 96, 256),
     ) -> "PoseEncoder":
         """Build a fresh encoder whose features fit a denoiser at the given placement."""
         out_channels = {

@@ -1,0 +1,111 @@
+import pytest
+import torch
+from diffusers import UNet2DConditionModel, UNetMotionModel
+from diffusers.models.attention_processor import AttnProcessor2_0
+from networks import make_unet
+
+from anifacediff.attachment import spatial_attention
+from anifacediff.backbone.reference_net import ReferenceCondition, ReferenceNet
+from anifacediff.errors import AttachmentError, InputError, ShapeError
+
+
+@pytest.fixture
+def reference_net(unet: UNet2DConditionModel) -> ReferenceNet:
+    return ReferenceNet.from_unet(unet)
+
+
+def read(
+    net: ReferenceNet, unet: object, *, references: int = 1, size: int = 8, guidance: bool = False
+) -> ReferenceCondition:
+    generator = torch.Generator().manual_seed(1)
+    latents = torch.randn(references, 4, size, size, generator=generator)
+    context = torch.randn(references, 1, 24, generator=generator)
+    return net.read(latents, context, unet, guidance=guidance)  # pyright: ignore[reportArgumentType]
+
+
+def run(unet: UNet2DConditionModel, condition: object = None, rows: int = 4) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(3)
+    context = torch.randn(rows, 1, 24, generator=generator)
+    sample = torch.randn(rows, 4, 8, 8, generator=generator)
+    return unet(sample, 5, context, cross_attention_kwargs=condition, return_dict=False)[0]
+
+
+def test_a_copy_of_its_own_weights(unet: UNet2DConditionModel, reference_net: ReferenceNet):
+    assert torch.equal(run(reference_net), run(unet))
+    with torch.no_grad():
+        reference_net.conv_in.weight.zero_()
+    assert not torch.equal(run(reference_net), run(unet))
+
+
+def test_equals_attending_to_both_and_keeping_the_own_half(unet: UNet2DConditionModel, reference_net: ReferenceNet):
+    """The paper's wording: concatenate the tokens, attend with all of them, take the first half."""
+
+    class Both(AttnProcessor2_0):
+        def __init__(self, place: str) -> None:
+            self.place = place
+
+        def __call__(self, attn, hidden_states, encoder_hidden_states=None, attention_mask=None, temb=None):
+            both = torch.cat([hidden_states, states[self.place].repeat(len(hidden_states), 1, 1)], 1)
+            return super().__call__(attn, both)[:, : hidden_states.shape[1]]
+
+    generator = torch.Generator().manual_seed(1)
+    latents, context = torch.randn(1, 4, 8, 8, generator=generator), torch.randn(1, 1, 24, generator=generator)
+    states = reference_net.hidden_states(latents, context)
+    with reference_net.attach(unet):
+        ours = run(unet, reference_net.read(latents, context, unet))
+    for place, layer in spatial_attention(unet, "attn1").items():
+        layer.set_processor(Both(place))
+    torch.testing.assert_close(ours, run(unet))
+
+
+def test_any_resolution_of_the_reference(unet: UNet2DConditionModel, reference_net: ReferenceNet):
+    with reference_net.attach(unet):
+        assert run(unet, read(reference_net, unet, size=12)).shape == (4, 4, 8, 8)
+
+
+def test_guidance_hides_the_reference_from_the_first_half(unet: UNet2DConditionModel, reference_net: ReferenceNet):
+    plain = run(unet)
+    with reference_net.attach(unet):
+        guided = run(unet, read(reference_net, unet, guidance=True))
+        full = run(unet, read(reference_net, unet))
+    torch.testing.assert_close(guided[:2], plain[:2])
+    torch.testing.assert_close(guided[2:], full[2:])
+    assert not torch.allclose(full[:2], plain[:2], atol=1e-4)
+
+
+def test_two_clips_with_a_reference_each(unet: UNet2DConditionModel, reference_net: ReferenceNet):
+    both = read(reference_net, unet, references=2)
+    generator = torch.Generator().manual_seed(1)
+    latents = torch.randn(2, 4, 8, 8, generator=generator)
+    context = torch.randn(2, 1, 24, generator=generator)
+    second = reference_net.read(latents[1:], context[1:], unet)
+    with reference_net.attach(unet):
+        torch.testing.assert_close(run(unet, both)[2:], run(unet, second)[2:])
+        with pytest.raises(ShapeError, match="2 references for 3 rows"):
+            run(unet, both, rows=3)
+
+
+def test_on_a_video_denoiser(video_unet: UNetMotionModel, reference_net: ReferenceNet):
+    sample, context = torch.randn(1, 4, 3, 8, 8), torch.randn(3, 1, 24)
+    with reference_net.attach(video_unet):
+        plain = video_unet(sample, 5, context)[0]
+        condition = read(reference_net, video_unet)
+        assert not torch.allclose(video_unet(sample, 5, context, cross_attention_kwargs=condition)[0], plain, atol=1e-4)
+
+
+def test_save_and_load(reference_net: ReferenceNet, unet: UNet2DConditionModel, tmp_path):
+    reference_net.save_pretrained(tmp_path)
+    loaded = ReferenceNet.from_pretrained(tmp_path)
+    assert torch.equal(run(loaded), run(reference_net))
+
+
+def test_another_denoiser_is_refused(reference_net: ReferenceNet):
+    other = make_unet(block_out_channels=(32, 32))
+    with pytest.raises(AttachmentError, match=r"2 differ, the first: mid_block.*ReferenceNet\.from_unet"):
+        reference_net.attach(other)
+
+
+def test_bad_latents(reference_net: ReferenceNet, unet: UNet2DConditionModel):
+    with pytest.raises(InputError, match="latents: 256 of 256 values are NaN"):
+        reference_net.read(torch.full((1, 4, 8, 8), torch.nan), torch.zeros(1, 1, 24), unet)
+    assert not any(layer._forward_pre_hooks for layer in reference_net.modules())

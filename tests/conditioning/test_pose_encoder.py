@@ -1,0 +1,106 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from diffusers import UNet2DConditionModel, UNetMotionModel
+from jaxtyping import TypeCheckError
+from networks import make_unet
+from torch import nn
+
+from anifacediff.conditioning.pose_encoder import PoseEncoder
+from anifacediff.errors import AttachmentError, InputError, ShapeError
+
+
+def filled(encoder: PoseEncoder) -> PoseEncoder:
+    torch.manual_seed(0)
+    for parameter in encoder.parameters():
+        nn.init.normal_(parameter, std=0.2)
+    return encoder
+
+
+def run(unet: UNet2DConditionModel, sample: torch.Tensor, condition: object = None) -> torch.Tensor:
+    context = torch.ones(len(sample), 1, 24)
+    return unet(sample, 5, context, cross_attention_kwargs=condition, return_dict=False)[0]
+
+
+def test_a_fresh_encoder_changes_nothing(unet: UNet2DConditionModel):
+    encoder, sample = PoseEncoder.for_unet(unet), torch.randn(3, 4, 8, 8)
+    output = run(unet, sample)
+    with encoder.attach(unet):
+        assert torch.equal(run(unet, sample, encoder(torch.rand(3, 3, 64, 64))), output)
+
+
+def test_added_after_conv_in(unet: UNet2DConditionModel):
+    encoder, sample = filled(PoseEncoder.for_unet(unet)), torch.randn(2, 4, 8, 8)
+    condition = encoder(torch.rand(2, 3, 64, 64))
+    seen: list[torch.Tensor] = []
+    with encoder.attach(unet):
+        hook = unet.down_blocks[0].resnets[0].register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+        run(unet, sample, condition)
+        hook.remove()
+    torch.testing.assert_close(seen[0], unet.conv_in(sample) + condition["pose_features"])
+
+
+def test_added_to_the_latents_equals_adding_by_hand(unet: UNet2DConditionModel):
+    encoder, sample = filled(PoseEncoder.for_unet(unet, placement="latents")), torch.randn(2, 4, 8, 8)
+    condition = encoder(torch.rand(2, 3, 64, 64))
+    by_hand = run(unet, sample + condition["pose_features"])
+    with encoder.attach(unet):
+        assert torch.equal(run(unet, sample, condition), by_hand)
+
+
+def test_concatenated_equals_concatenating_by_hand():
+    unet = make_unet(in_channels=10)
+    encoder, sample = filled(PoseEncoder.for_unet(unet, placement="concatenate")), torch.randn(2, 4, 8, 8)
+    condition = encoder(torch.rand(2, 3, 64, 64))
+    by_hand = run(unet, torch.cat([sample, condition["pose_features"]], 1))
+    with encoder.attach(unet):
+        assert torch.equal(run(unet, sample, condition), by_hand)
+
+
+def test_video_frames_get_their_own_maps(video_unet: UNetMotionModel):
+    encoder = filled(PoseEncoder.for_unet(video_unet))
+    sample, context = torch.randn(2, 4, 3, 8, 8), torch.ones(6, 1, 24)
+    condition = encoder(torch.rand(3, 3, 64, 64))
+    seen: list[torch.Tensor] = []
+    with encoder.attach(video_unet):
+        hook = video_unet.down_blocks[0].register_forward_pre_hook(
+            lambda module, args, kwargs: seen.append(kwargs["hidden_states"]), with_kwargs=True
+        )
+        video_unet(sample=sample, timestep=5, encoder_hidden_states=context, cross_attention_kwargs=condition)
+        hook.remove()
+    rows = sample.transpose(1, 2).flatten(0, 1)
+    expected = F.conv2d(rows, video_unet.conv_in.weight, video_unet.conv_in.bias, padding=1)
+    torch.testing.assert_close(seen[0], expected + condition["pose_features"].repeat(2, 1, 1, 1))
+
+
+def test_weights_stay_the_denoisers_own(unet: UNet2DConditionModel):
+    encoder, weight = PoseEncoder.for_unet(unet), unet.conv_in.weight
+    with encoder.attach(unet):
+        assert unet.conv_in.weight is weight
+        unet.to(torch.float64)
+    assert unet.conv_in.weight.dtype == torch.float64
+
+
+def test_bad_maps(unet: UNet2DConditionModel):
+    encoder = PoseEncoder.for_unet(unet)
+    with pytest.raises(
+        ShapeError, match=r"maps: expected shape \(f c h w\) = \(any, 3, any, any\), found \(1, 1, 64, 64\)"
+    ):
+        encoder(torch.rand(1, 1, 64, 64))
+    with pytest.raises(ShapeError, match="multiples of 8"):
+        encoder(torch.rand(1, 3, 60, 64))
+    with pytest.raises(InputError, match="NaN"):
+        encoder(torch.full((1, 3, 64, 64), torch.nan))
+    with encoder.attach(unet), pytest.raises(ShapeError, match=r"do not fit latents of 3 rows at \(8, 8\)"):
+        run(unet, torch.randn(3, 4, 8, 8), encoder(torch.rand(2, 3, 64, 64)))
+
+
+def test_bad_fit(unet: UNet2DConditionModel):
+    with pytest.raises((InputError, TypeCheckError), match="somewhere"):
+        PoseEncoder(placement="somewhere")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(AttachmentError, match="320 channels, the denoiser's conv_in gives 32"):
+        PoseEncoder().attach(unet)
+    with pytest.raises(AttachmentError, match="more in_channels"):
+        PoseEncoder.for_unet(unet, placement="concatenate")
+    with pytest.raises(AttachmentError, match="takes 4 in all"):
+        PoseEncoder(out_channels=4, placement="concatenate").attach(unet)
