@@ -20,8 +20,10 @@ from anifacediff.shapes import Float, Tensor, check_finite, check_shape
 from anifacediff.tracking.contracts import NUM_LANDMARKS
 from anifacediff.tracking.rotations import axis_angle, nearest_rotation
 
-_CONTOUR = 17  # the first landmarks lie on the silhouette of the jaw, where a point of the skin is hard to name
+_CONTOUR = slice(0, 17)  # on the silhouette of the jaw, where a point of the skin is hard to name
 _CONTOUR_WEIGHT = 0.3
+_OPENINGS = (slice(36, 48), slice(60, 68))  # eyelids and inner lips: small in the picture, but they blink and speak
+_OPENINGS_WEIGHT = 3.0
 _OUTLIER = 3.0  # standard deviations from which a landmark loses its say
 
 _YAW_STEP = math.radians(20)  # between the rows of the table of Jacobian columns
@@ -108,8 +110,7 @@ class LandmarkFit:
         self._jaw_joint = model.joint_names.index("jaw") if "jaw" in model.joint_names else None
         self._device = model.triangles.device
         self._jaw_precision = torch.tensor(jaw_deviation, dtype=torch.float64, device=self._device) ** -2
-        self._weights = torch.ones(NUM_LANDMARKS, device=self._device)
-        self._weights[:_CONTOUR] = _CONTOUR_WEIGHT
+        self._weights = _landmark_weights().to(self._device)
         self._table: dict[int, Tensor] = {}
 
     @torch.no_grad()
@@ -190,8 +191,9 @@ class LandmarkFit:
             jaw=target.new_zeros(frames, 3),
             rotation=torch.eye(3, device=target.device).expand(frames, 3, 3),
         )
-        inner = self._landmarks(neutral[:1])[0, _CONTOUR:]
-        return replace(neutral, rotation=_procrustes_rotation(inner, target[:, _CONTOUR:]))
+        first = _CONTOUR.stop
+        inner = self._landmarks(neutral[:1])[0, first:]
+        return replace(neutral, rotation=_procrustes_rotation(inner, target[:, first:]))
 
     def _pose(self, state: _State) -> Tensor:
         pose = state.jaw.new_zeros(state.jaw.shape[0], len(self._model.joint_names), 3)
@@ -238,7 +240,10 @@ class LandmarkFit:
         return precision.expand(frames, -1), values
 
     def _columns(self, state: _State, points: Tensor, camera: WeakPerspective) -> tuple[Tensor, Tensor]:
-        """The Jacobian of projected landmarks: f 68 2 m by the unknowns of a frame, f 68 2 s by the identity."""
+        """The Jacobian of projected landmarks: f 68 2 m by the unknowns of a frame, f 68 2 s by the identity.
+
+        A frame's unknowns are expression, jaw, rotation, the camera's scale (in shares of it) and translation.
+        """
         table = torch.stack([self._table_row(row) for row in self._rows(state.rotation)])
         turned = torch.einsum("fxy,fkyc->fkxc", state.rotation, table)
         rotation = -cross_matrix(points)  # column i is the cross product of axis i with the point
@@ -246,9 +251,8 @@ class LandmarkFit:
         scale = camera.scale[:, None, None, None]
         flip = scale.new_tensor([1.0, -1.0])[:, None] * scale
         moved = torch.cat([local, rotation], dim=-1)[:, :, :2] * flip
-        growth = (points[:, :, :2, None]) * flip
+        growth = points[:, :, :2, None] * flip
         shift = torch.eye(2, device=points.device).expand(*points.shape[:2], 2, 2)
-        # The camera is measured in shares of its scale and in pixels.
         return torch.cat([moved, growth, shift], dim=-1), shared[:, :, :2] * flip
 
     def _rows(self, rotation: Tensor) -> list[int]:
@@ -295,6 +299,14 @@ def reprojection_error(
         distance = (part.camera.project(points)[..., :2] - target).norm(dim=-1).mean(-1)
         errors.append(distance / Box.around(target).width)
     return torch.cat(errors)
+
+
+def _landmark_weights() -> Float[Tensor, "68"]:
+    weights = torch.ones(NUM_LANDMARKS)
+    weights[_CONTOUR] = _CONTOUR_WEIGHT
+    for opening in _OPENINGS:
+        weights[opening] = _OPENINGS_WEIGHT
+    return weights
 
 
 def _starts(count: int, step: int) -> range:
