@@ -9,12 +9,24 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from anifacediff.geometry.head_fields import Field, Side, Stroke, Swell, Triple, Turn, Wave, displace, smoothstep
+from anifacediff.geometry.head_fields import (
+    Field,
+    Number,
+    Side,
+    Stroke,
+    Swell,
+    Triple,
+    Turn,
+    Wave,
+    displace,
+    smoothstep,
+)
 from anifacediff.geometry.head_rig import JAW
 from anifacediff.geometry.head_sculpt import EYE, Sculpture, lid_height
 
 Floats = NDArray[np.float64]
 Part = Literal["all", "ears", "lids", "above_mouth", "below_mouth"]
+EXPRESSION_SPREAD = 0.65  # the table shows clear expressions; faces drawn at random should stay plausible
 INF = float("inf")
 EVERYWHERE = (INF, INF, INF)
 
@@ -68,12 +80,12 @@ class Lids:
         return self.amount * on_lid[:, None] * np.column_stack([np.zeros_like(x), drop, rise])
 
 
-def at(x: float, y: float, radius: float, push: Triple) -> Stroke:
+def at(x: Number, y: Number, radius: Number, push: Triple) -> Stroke:
     """A push about one point of the face's front."""
     return Stroke(((x, y, radius),), push)
 
 
-def beside(z: float, y: float, radius: float, push: Triple) -> Stroke:
+def beside(z: Number, y: Number, radius: Number, push: Triple) -> Stroke:
     """A push about one point of the head's side."""
     return Stroke(((z, y, radius),), push, on="side")
 
@@ -106,7 +118,7 @@ SHAPES = (
     Component("eye_size", (Swell((3.15, 1.7, 7.2), (1.9, 1.7, 2.5), (0.1, 0.1, 0.05)),)),
     Component("eye_height", (at(3.15, 1.7, 2.2, (0, 0.2, 0)),)),
     Component("eye_depth", (Swell((3.15, 1.7, 7.2), (2.2, 1.8, 4.0), shift=(0, 0, 0.14)),)),
-    Component("under_eye_fullness", (Stroke(((2.4, 0.3, 0.6), (3.6, 0.1, 0.6)), (0, 0, 0.1)),)),
+    Component("under_eye_fullness", (Stroke(((2.4, -0.2, 0.7), (3.6, -0.4, 0.7)), (0, 0, 0.11)),)),
     Component("cheekbone", (Stroke(((3.5, -0.6, 1.7), (5.2, -0.2, 1.7)), (0.14, 0, 0.14)),)),
     Component("cheekbone_height", (Stroke(((3.5, -0.6, 1.8), (5.5, -0.2, 1.8)), (0, 0.2, 0)),)),
     Component("cheek_fullness", (at(4.2, -3.6, 2.2, (0.12, 0, 0.15)), beside(4, -3.8, 2.4, (0.22, 0, 0)))),
@@ -206,14 +218,16 @@ EXPRESSIONS = (
     Component("cheek_suck", (at(4.0, -4.0, 1.6, (-0.12, 0, -0.22)), beside(5.0, -4.2, 2.0, (-0.22, 0, 0)))),
     *pair("nose_wrinkle", at(1.3, -1.4, 1.1, (0, 0.25, 0.06)), at(0.8, 1.6, 0.8, (0, 0.06, 0.12))),
     Component("nostril_flare", (at(1.4, -2.1, 0.7, (0.14, 0.03, 0)),)),
+    Component("chin_bunch", (at(0, -8.2, 1.0, (0, 0.1, 0.2)),), part="below_mouth"),
+    Component("throat_drop", (Swell((0, -11.8, 4.5), (3.0, 2.2, 3.0), shift=(0, -0.25, 0.15)),)),
     Component("neck_tighten", (Stroke(((2.6, -11.5, 1.2), (4.0, -14.0, 1.4)), (0.12, 0, 0.2)),)),
-    Component("wave_mouth_wide", (Wave((3, 2, 0), (1.0, 0), (0.12, 0, 0), (0, -5, 9), 4.5),)),
-    Component("wave_mouth_tall", (Wave((3, 3, 0), (0.5, 0), (0, 0.1, 0), (0, -5, 9), 4.5),)),
-    Component("wave_mouth_deep", (Wave((3, 3, 0), (2.0, 0), (0, 0, 0.1), (0, -5, 9), 4.5),)),
-    Component("wave_cheek_tall", (Wave((2, 2, 0), (0, 0), (0, 0.1, 0), (3.5, -2, 8), 4.0),)),
-    Component("wave_cheek_deep", (Wave((2, 3, 0), (1.0, 0), (0, 0, 0.1), (3.5, -2, 8), 4.0),)),
-    Component("wave_brow_tall", (Wave((3, 1, 0), (0, 0), (0, 0.1, 0), (2.5, 4.5, 9), 3.5),)),
-    Component("wave_brow_deep", (Wave((3, 2, 0), (1.0, 0), (0, 0, 0.07), (2.5, 4.5, 9), 3.5),)),
+    Component("wave_mouth_wide", (Wave((3, 2, 0), (1.0, 0), (0.2, 0, 0), (0, -5, 9), 4.5),)),
+    Component("wave_mouth_tall", (Wave((3, 3, 0), (0.5, 0), (0, 0.16, 0), (0, -5, 9), 4.5),)),
+    Component("wave_mouth_deep", (Wave((3, 3, 0), (2.0, 0), (0, 0, 0.16), (0, -5, 9), 4.5),)),
+    Component("wave_cheek_tall", (Wave((2, 2, 0), (0, 0), (0, 0.18, 0), (3.5, -2, 8), 4.0),)),
+    Component("wave_cheek_deep", (Wave((2, 3, 0), (1.0, 0), (0, 0, 0.18), (3.5, -2, 8), 4.0),)),
+    Component("wave_brow_tall", (Wave((3, 1, 0), (0, 0), (0, 0.18, 0), (2.5, 4.5, 9), 3.5),)),
+    Component("wave_brow_deep", (Wave((3, 2, 0), (1.0, 0), (0, 0, 0.14), (2.5, 4.5, 9), 3.5),)),
 )
 
 
@@ -223,12 +237,11 @@ def shape_components(sculpture: Sculpture) -> tuple[Component, ...]:
 
 
 def expression_components(sculpture: Sculpture) -> tuple[Component, ...]:
-    """All expression components; a coefficient of two closes a lid."""
+    """All expression components; a lid closes at two and widens below zero."""
     edges = lid_edges(sculpture)
     return (
         *EXPRESSIONS,
         *pair("lids_close", Lids(edges, 0.86, 0.14, 0.5), part="lids"),
-        *pair("lids_widen", Lids(edges, -0.15, -0.04), part="lids"),
         *pair("squint", Lids(edges, 0.06, 0.15), part="lids"),
     )
 
@@ -256,7 +269,7 @@ def expression_basis(sculpture: Sculpture, components: tuple[Component, ...], ja
     """
     columns: list[Floats] = []
     for component in components:
-        moved = evaluate(component, sculpture)
+        moved = evaluate(component, sculpture) * (1.0 if component.part == "lids" else EXPRESSION_SPREAD)
         if component.part == "below_mouth":
             moved *= jaw[:, None]
         elif component.part == "above_mouth":
@@ -288,6 +301,6 @@ def follow_eyeballs(moved: Floats, component: Component, sculpture: Sculpture, m
         rigid = shift + growth * (offset - offset[eyeball].mean(0))
         moved[eyeball] = rigid[eyeball]
         if not free:
-            near = 1 - smoothstep(1.6, 2.6, np.linalg.norm(offset, axis=1))[:, None]
+            near = 1 - smoothstep(1.6, 3.2, np.linalg.norm(offset, axis=1))[:, None]
             moved += near * (rigid - moved)
     return moved

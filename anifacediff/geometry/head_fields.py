@@ -4,16 +4,18 @@ A field is written for the half x > 0 and mirrored, so that what it makes is sym
 """
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-Triple = tuple[float, float, float]
+Number = float | int
+Triple = tuple[Number, Number, Number]
 Side = Literal["both", "left", "right"]
 
 
+@runtime_checkable
 class Field(Protocol):
     """A displacement of every point."""
 
@@ -109,10 +111,10 @@ class Wave:
     """
 
     frequency: Triple
-    phase: tuple[float, float]
+    phase: tuple[Number, Number]
     push: Triple
     center: Triple = (0.0, 0.0, 0.0)
-    radius: float = float("inf")
+    radius: Number = float("inf")
 
     def __call__(self, points: Floats) -> Floats:
         turns = points * np.array(self.frequency) * np.pi / 20.0
@@ -146,7 +148,7 @@ def displace(fields: tuple[Field, ...], points: Floats, side: Side = "both", *, 
     return moved * smoothstep(-0.8, 0.8, toward)[:, None]
 
 
-def smoothstep(low: float, high: float, values: Floats) -> Floats:
+def smoothstep(low: Number, high: Number, values: Floats) -> Floats:
     """Rise from 0 at ``low`` to 1 at ``high`` with flat ends."""
     ramp = np.clip((values - low) / (high - low), 0, 1)
     return ramp * ramp * (3 - 2 * ramp)

@@ -77,8 +77,7 @@ def joint_regressor(sculpture: Sculpture) -> Floats:
 def smallest_combination(points: Floats, target: Floats) -> Floats:
     """The weights of least square sum that add up to one and combine ``points`` to ``target``."""
     constraints = np.vstack([np.ones(len(points)), points.T])
-    weights: Floats = np.linalg.pinv(constraints) @ np.append(1.0, target)
-    return weights
+    return np.asarray(np.linalg.pinv(constraints) @ np.append(1.0, target), dtype=np.float64)
 
 
 BROWS = ((-5.2, 3.2), (-4.4, 3.75), (-3.4, 3.9), (-2.4, 3.75), (-1.4, 3.4))
@@ -95,6 +94,7 @@ CONTOUR = (
     (-3.3, -8.6),
     (-1.8, -9.3),
 )
+SIDE_COLUMNS = 24  # grid columns from the midline to just before the ear
 INNERMOST = (3.0, 3.0, 3.0, 3.0, 3.0, 2.2, 1.2, 0.5)
 
 
@@ -143,8 +143,8 @@ def contour_candidates(sculpture: Sculpture) -> Indices:
 
 def candidates_at(vertices: Floats, columns: Indices, point: tuple[float, float], innermost: float) -> Indices:
     """The vertices at one height along grid columns of one side, from the front to the ear."""
-    columns = columns[:, (vertices[columns[0]][:, 2] > -1.0)]
+    columns = columns[:, :SIDE_COLUMNS]
     height = np.abs(vertices[columns][..., 1] - point[1])
     chosen = np.take_along_axis(columns, height.argmin(0)[None], 0)[0]
-    fits = (height.min(0) < 0.35) & (vertices[chosen, 0] < -innermost) & (vertices[chosen, 2] > -0.3)
+    fits = (height.min(0) < 0.35) & (vertices[chosen, 0] < -innermost)
     return chosen[fits]
