@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from os import PathLike
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -33,10 +33,24 @@ from anifacediff.sampling.denoise import Scheduler, denoise_clip, stream_latents
 from anifacediff.sampling.noise import FrameNoise
 from anifacediff.sampling.windows import closed_windows, open_windows
 from anifacediff.shapes import Float, Tensor, UInt8
-from anifacediff.tracking.track import TrackedImage
 
 LONGEST_WINDOW = 24
 DECODE_CHUNK = 8
+
+
+@runtime_checkable
+class Reference(Protocol):
+    """The avatar; a ``TrackedImage`` is one, and so is anything else that has the two."""
+
+    @property
+    def image(self) -> UInt8[np.ndarray, "h w 3"]:
+        """The square crop of the face, RGB."""
+        ...
+
+    @property
+    def parameters(self) -> FaceParameters:
+        """The face in it, one frame."""
+        ...
 
 
 class UntrainedWarning(UserWarning):
@@ -268,7 +282,7 @@ class AniFaceDiffPipeline(DiffusionPipeline):
         parts = small_parts(seed=seed, preset=preset, image_size=image_size, morphable_model=morphable_model)
         return cls(**vars(parts))
 
-    def __call__(self, reference: TrackedImage, driving: FaceParameters, **options: Any) -> AniFaceDiffOutput:
+    def __call__(self, reference: Reference, driving: FaceParameters, **options: Any) -> AniFaceDiffOutput:
         """Generate a whole clip; :meth:`stream` takes the same arguments and gives one frame after another."""
         frames = list(self.stream(reference, driving, **options))
         return AniFaceDiffOutput(
@@ -278,7 +292,7 @@ class AniFaceDiffPipeline(DiffusionPipeline):
 
     def stream(
         self,
-        reference: TrackedImage,
+        reference: Reference,
         driving: FaceParameters,
         *,
         num_inference_steps: int = 20,
@@ -340,7 +354,7 @@ class AniFaceDiffPipeline(DiffusionPipeline):
         return size
 
     @torch.no_grad()
-    def _prepare(self, reference: TrackedImage, driving: FaceParameters, guidance_scale: float) -> ClipDenoiser:
+    def _prepare(self, reference: Reference, driving: FaceParameters, guidance_scale: float) -> ClipDenoiser:
         device, dtype = self._execution_device, self.unet.dtype
         size = int(self.config["image_size"])
         picture = Image.fromarray(reference.image).resize((size, size), Image.Resampling.LANCZOS)
@@ -363,7 +377,7 @@ class AniFaceDiffPipeline(DiffusionPipeline):
         )
 
     @torch.no_grad()
-    def _decode(self, latents: Float[Tensor, "f c h w"]) -> UInt8[np.ndarray, "f h w 3"]:
+    def _decode(self, latents: Float[Tensor, "f c h w"]) -> UInt8[np.ndarray, "f height width 3"]:
         pictures = self.vae.decode(latents / self.vae.config["scaling_factor"], return_dict=False)[0]
         return to_pictures(pictures / 2 + 0.5)
 
