@@ -60,12 +60,15 @@ def align(
     [bold]anifacediff align avatar.png talk.mp4 -o maps.mp4 --no-align-shape[/bold]   to see what alignment changes
     """
     with reported_errors(debug):
-        from anifacediff.cli.faces import Request, find_device, find_faces, landmarked_model
-        from anifacediff.cli.strips import write_aligned
-        from anifacediff.conditioning import FacialAlignment
         from anifacediff.media import check_writable
 
         check_writable(output, inputs=(reference, driving))
+        from anifacediff.cli.faces import Request, find_device, find_faces, landmarked_model, open_media
+        from anifacediff.cli.strips import write_aligned
+        from anifacediff.conditioning import FacialAlignment
+
+        request = Request(reference, driving, face, driving_face, missing, smooth, fps, tracker)
+        media = open_media(request)
         where = find_device(device)
         model = landmarked_model(morphable_model)
         alignment = FacialAlignment(
@@ -76,7 +79,6 @@ def align(
             anchor=anchor,
             maps=tuple(name.strip() for name in maps.split(",")),
         )
-        request = Request(reference, driving, face, driving_face, missing, smooth, fps, tracker)
-        faces = find_faces(request, model, image_size=size)
+        faces = find_faces(request, media, model, image_size=size)
         write_aligned(output, faces, alignment.to(where), where)
         note(f"Wrote {output}.")

@@ -57,17 +57,20 @@ def animate(
         from anifacediff.media import check_writable
 
         check_writable(output, inputs=(reference, driving))
-        from anifacediff.cli.faces import Request, find_device, find_faces, landmarked_model
+        from anifacediff.cli.faces import Request, find_device, find_faces, landmarked_model, open_media
+
+        request = Request(reference, driving, face, driving_face, missing, smooth, fps, tracker)
+        media = open_media(request)
+        where = find_device(device)
         from anifacediff.cli.generate import load_pipeline, write_animated
 
-        pipe = load_pipeline(model, find_device(device))
+        pipe = load_pipeline(model, where)
         if pipe.untrained_parts:
             warn(
                 f"untrained: {', '.join(pipe.untrained_parts)}. These parts have random weights, so the result shows "
                 "that everything runs, not a face; give trained weights with --model."
             )
-        request = Request(reference, driving, face, driving_face, missing, smooth, fps, tracker)
         fitted = landmarked_model(pipe.config["morphable_model"])
-        faces = find_faces(request, fitted, image_size=max(256, pipe.config["image_size"]))
+        faces = find_faces(request, media, fitted, image_size=max(256, pipe.config["image_size"]))
         write_animated(output, faces, pipe, steps=steps, seed=seed, compare=compare)
         note(f"Wrote {output}.")

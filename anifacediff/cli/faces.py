@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import torch
+from jaxtyping import UInt8
 
 from anifacediff import registry
 from anifacediff.cli.options import Missing
@@ -31,6 +33,19 @@ class Request:
 
 
 @dataclass(frozen=True)
+class Media:
+    """The two inputs, readable.
+
+    Attributes:
+        picture: h w 3, the reference.
+        source: the driving clip.
+    """
+
+    picture: UInt8[np.ndarray, "h w 3"]
+    source: VideoSource
+
+
+@dataclass(frozen=True)
 class Faces:
     """The two faces.
 
@@ -45,18 +60,23 @@ class Faces:
     driving: TrackedClip
 
 
-def find_faces(request: Request, model: LandmarkedModel, image_size: int) -> Faces:
-    """Read and track the reference and the driving clip, telling the user how it went.
+def open_media(request: Request) -> Media:
+    """Read the reference and look into the driving clip: before anything that takes long."""
+    return Media(read_image(request.reference), VideoSource(request.driving, fps=_exact(request.fps)))
+
+
+def find_faces(request: Request, media: Media, model: LandmarkedModel, image_size: int) -> Faces:
+    """Track the reference and the driving clip, telling the user how it went.
 
     Args:
         request: the options.
+        media: what :func:`open_media` returned.
         model: the morphable model that is fitted.
         image_size: height and width of the crops in pixels.
     """
-    source = VideoSource(request.driving, fps=_exact(request.fps))
-    picture = read_image(request.reference)
+    source = media.source
     tracker = default_tracker() if request.tracker is None else registry.trackers[request.tracker]()
-    reference = track_image(picture, tracker=tracker, model=model, face=request.face, image_size=image_size)
+    reference = track_image(media.picture, tracker=tracker, model=model, face=request.face, image_size=image_size)
     driving = track_clip(
         progress(source, "Tracking the driving clip", source.num_frames),
         tracker=tracker,

@@ -1,5 +1,7 @@
 """What the user is told: progress, notes, errors as one red line and an exit code."""
 
+import signal
+import warnings
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -42,9 +44,15 @@ messages = Console(stderr=True, soft_wrap=True)
 
 @contextmanager
 def reported_errors(debug: bool) -> Generator[None]:
-    """Print an error as one red line, after its traceback if ``debug``, and stop with the documented exit code."""
+    """Print an error as one red line, after its traceback if ``debug``, and stop with the documented exit code.
+
+    Warnings become notes. A request to terminate is taken like Ctrl-C, so that partial output is removed.
+    """
     try:
-        yield
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            yield
     except KeyboardInterrupt:
         raise _stop("interrupted; nothing was written.", INTERRUPTED, debug) from None
     except AniFaceDiffError as error:
@@ -71,6 +79,10 @@ def progress(items: Iterable[T], title: str, total: int | None) -> Iterator[T]:
     columns = (SpinnerColumn(), TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=messages) as bar:
         yield from bar.track(items, total=total)
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    warn(str(message))
 
 
 def _stop(message: str, code: int, debug: bool) -> typer.Exit:
