@@ -20,8 +20,8 @@ class Slit:
     Attributes:
         upper: vertices of the edge above the cut; the two corners come first and last.
         lower: vertices of the edge below, the same corners included.
-        inner: m n, rows that lead inwards from the edges, the same corners included: for the mouth a pocket from
-            the upper to the lower edge, for an eye one row behind each edge.
+        inner: m n, rows that lead inwards from the edges: for the mouth a pocket from the upper to the lower edge,
+            whose rows meet in corners of their own; for an eye one row behind each edge, the same corners included.
     """
 
     upper: Indices
@@ -77,17 +77,19 @@ def build_grid(
         used += count
         return np.arange(used - count, used)
 
-    def cut(row: int, span: slice, depth: int) -> Slit:
+    def cut(row: int, span: slice, depth: int, own_corners: bool) -> Slit:
         upper = above[row, span]
         inside = len(upper) - 2
         below[row, span.start + 1 : span.stop - 1] = new(inside)
         inner = np.tile(upper, (depth, 1))
         inner[:, 1:-1] = new(depth * inside).reshape(depth, inside)
+        if own_corners:
+            inner[:, [0, -1]] = new(2)
         return Slit(upper, below[row, span].copy(), inner)
 
-    mouth = cut(mouth_row, mouth_columns, pocket_rows)
+    mouth = cut(mouth_row, mouth_columns, pocket_rows, own_corners=True)
     mirrored = slice(columns - eye_columns.stop + 1, columns - eye_columns.start + 1)
-    eyes = cut(eye_row, mirrored, 2), cut(eye_row, eye_columns, 2)
+    eyes = cut(eye_row, mirrored, 2, own_corners=False), cut(eye_row, eye_columns, 2, own_corners=False)
 
     leans = np.arange(columns) >= columns // 2
     ring = [np.append(strip, strip[0]) for strip in above]

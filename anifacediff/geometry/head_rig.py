@@ -43,7 +43,7 @@ def jaw_weights(sculpture: Sculpture) -> Floats:
     share = np.array([0.0, 0.0, 0.25, 0.75, 1.0, 1.0])[:, None]
     upper_lip, lower_lip = weights[grid.mouth.upper], weights[grid.mouth.lower]
     inner = upper_lip + share * (lower_lip - upper_lip)
-    weights[grid.mouth.inner[:, 1:-1]] = inner[:, 1:-1]
+    weights[grid.mouth.inner] = inner
     return weights
 
 

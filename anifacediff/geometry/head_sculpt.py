@@ -111,8 +111,11 @@ FEATURES = (
         ((0.0, -5.52, 0.46), (0.9, -5.47, 0.44), (1.7, -5.27, 0.35), (2.4, -5.05, 0.2)),
         ((0.0, 0.0, 0.65), (0.0, 0.0, 0.6), (0.0, 0.0, 0.4), (0.0, 0.0, 0.1)),
     ),
-    Stroke(((0.0, -5.0, 0.2), (2.5, -5.0, 0.2)), (0.0, 0.0, -0.28)),
-    Stroke(((2.8, -5.05, 0.5),), (0.0, 0.0, -0.2)),
+    Stroke(
+        ((0.0, -5.0, 0.2), (1.6, -5.0, 0.2), (2.5, -5.0, 0.2)),
+        ((0.0, 0.0, -0.28), (0.0, 0.0, -0.25), (0.0, 0.0, -0.05)),
+    ),
+    Stroke(((2.9, -5.1, 0.6),), (0.0, 0.0, -0.08)),
     # flap in front of the ear's opening
     Stroke(((-0.1, -0.7, 0.45),), (0.3, 0.0, 0.0), on="side"),
     # fold from nose to mouth, fold under the lip, chin, corner of the jaw
@@ -250,6 +253,8 @@ def line_slits(skin: Floats, grid: HeadGrid) -> None:
     smooth = edge[-1] + bow[:, None] * (edge[len(edge) // 2] - edge[-1])
     edge = np.column_stack([edge[:, 0], smooth[:, 1:]])
     taper = np.sqrt(np.clip(1 - (edge[:, 0] / edge[-1, 0]) ** 4, 0, 1))
+    # Corners behind the corners of the lips keep the large walls of the pocket out of the lips' normals.
+    skin[mouth.inner[0, [0, -1]]] = skin[mouth.upper[[0, -1]]] + np.array([0.0, 0.0, -0.3])
     for row, (rise, depth, narrow) in zip(mouth.inner, POCKET, strict=True):
         inside = edge * np.array([narrow, 1.0, 1.0]) + taper[:, None] * np.array([0.0, rise, depth])
         skin[row[1:-1]] = inside[1:-1]
