@@ -213,7 +213,7 @@ def _splat(nearest: Tensor, block: slice, count: Tensor, start: Tensor, z: Tenso
 
 def _ordered_bits(values: Tensor) -> Tensor:
     """Map floats of any sign to integers of 32 bits in the same order."""
-    bits = (values.float() + 0.0).view(torch.int32)  # + 0.0 turns -0.0 into 0.0
+    bits = values.float().view(torch.int32)
     return (bits ^ ((bits >> 31) & 0x7FFFFFFF)).long()
 
 
@@ -226,9 +226,8 @@ def _centers(pixel: Tensor, height: int, width: int, dtype: torch.dtype) -> Tens
 def _barycentric(points: Tensor, corners: Tensor, face: Tensor, centers: Tensor, perspective: bool) -> Tensor:
     """Return p 3: the weights of the corners at the pixel centres; differentiable with respect to ``points``."""
     plane = points[:, :2]
-    plane = torch.where(
-        plane.abs() < _MAX_COORDINATE, plane, 0
-    )  # no NaN in the gradient of a dropped vertex's neighbours
+    # Dropped vertices must not put NaN into the gradients of their neighbours.
+    plane = torch.where(plane.abs() < _MAX_COORDINATE, plane, 0)
     a, b, c = (plane.index_select(0, ends) for ends in corners)
     (bx, by), (cx, cy) = (b - a).unbind(1), (c - a).unbind(1)
     area = bx * cy - cx * by

@@ -160,11 +160,13 @@ def test_unusable_vertices_drop_their_triangles_only(bad: float, axis: int) -> N
     assert screen.grad.isfinite().all()
 
 
+@pytest.mark.parametrize("perspective", [False, True])
 @pytest.mark.parametrize("depth", [torch.nan, torch.inf])
-def test_depths_that_are_not_finite_drop_the_triangle(depth: float) -> None:
+def test_depths_that_are_not_finite_drop_the_triangle(depth: float, perspective: bool) -> None:
     screen = torch.tensor([BACK])
     screen[0, 0, 2] = depth
-    assert not SpanRasterizer()(screen, torch.tensor([[0, 1, 2]]), height=4, width=4).mask.any()
+    fragments = SpanRasterizer()(screen, torch.tensor([[0, 1, 2]]), height=4, width=4, perspective=perspective)
+    assert not fragments.mask.any()
 
 
 def test_depth_may_have_any_sign_without_perspective_and_must_be_positive_with_it() -> None:
