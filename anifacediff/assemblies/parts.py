@@ -99,7 +99,7 @@ def stable_diffusion_parts(
     loaded = load_components(stable_diffusion, kinds, torch_dtype=torch_dtype)
     temporal = load_pretrained(TemporalModules, motion_adapter, torch_dtype=torch_dtype)
     encoder = load_pretrained(CLIPVisionModelWithProjection, image_encoder, torch_dtype=torch_dtype)
-    return _assemble(loaded["vae"], encoder, loaded["unet"], temporal, choice, image_size, morphable_model)
+    return assemble(loaded["vae"], encoder, loaded["unet"], temporal, choice, image_size, morphable_model)
 
 
 def small_parts(*, seed: int, preset: PresetName, image_size: int, morphable_model: str) -> Parts:
@@ -113,10 +113,10 @@ def small_parts(*, seed: int, preset: PresetName, image_size: int, morphable_mod
         assert isinstance(unet, UNet2DConditionModel)
         encoder = CLIPVisionModelWithProjection(CLIPVisionConfig.from_dict(SMALL_IMAGE_ENCODER))
         temporal = TemporalModules.for_unet(unet, heads=4)
-        return _assemble(vae, encoder, unet, temporal, choice, image_size, morphable_model, everything=True)
+        return assemble(vae, encoder, unet, temporal, choice, image_size, morphable_model, everything=True)
 
 
-def _assemble(
+def assemble(
     vae: AutoencoderKL,
     image_encoder: CLIPVisionModelWithProjection,
     unet: UNet2DConditionModel,
@@ -126,6 +126,18 @@ def _assemble(
     morphable_model: str,
     everything: bool = False,
 ) -> Parts:
+    """Add fresh conditioning parts to a denoiser, and temporal modules into it.
+
+    Args:
+        vae: images to latents and back.
+        image_encoder: gives the image token.
+        unet: the 2D denoiser; ReferenceNet becomes a copy of it.
+        temporal: the temporal modules.
+        preset: the form of AniFaceDiff.
+        image_size: height and width in pixels of the pictures.
+        morphable_model: registered name of the face model.
+        everything: whether the parts given are untrained too.
+    """
     reference_net = ReferenceNet.from_unet(unet)
     latent_channels = int(vae.config["latent_channels"])
     if preset.placement == "concatenate":

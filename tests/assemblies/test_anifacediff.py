@@ -201,7 +201,7 @@ def test_damaged_folders(pipe: AniFaceDiffPipeline, tmp_path: Path, component: s
 def test_bad_folders(pipe: AniFaceDiffPipeline, tmp_path: Path):
     with pytest.raises(CheckpointError, match="neither a folder here nor a model"):
         AniFaceDiffPipeline.from_pretrained(tmp_path / "nowhere" / "at" / "all")
-    with pytest.raises(CheckpointError, match="model_index.json"):
+    with pytest.raises(CheckpointError, match=r"model_index\.json"):
         AniFaceDiffPipeline.from_pretrained(tmp_path)
     (tmp_path / "model_index.json").write_text('{"_class_name": "StableDiffusionPipeline"}')
     with pytest.raises(CheckpointError, match="made by StableDiffusionPipeline, not by AniFaceDiffPipeline"):
