@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from anifacediff.errors import InputError, ShapeError
+from anifacediff.geometry.chunks import chunks
 from anifacediff.geometry.contracts import MorphableModel, Rasterizer
 from anifacediff.geometry.faces import Box, FaceParameters, Similarity
 from anifacediff.geometry.rasterizer import SpanRasterizer
@@ -53,7 +54,7 @@ class FacialAlignment(nn.Module):
     may differ in size, and are brought to ``image_size`` first. (A video of another format is cropped to a
     square before it is tracked; stretching it would deform the face, and padding would make it small.)
 
-    Rendering in pieces gives the pictures of the whole clip::
+    Rendering in pieces gives the pictures of the whole clip, equal in every bit::
 
         alignment = align.plan(reference, driving[:1])
         first, rest = align.render(alignment, driving[:8]), align.render(alignment, driving[8:])
@@ -154,7 +155,7 @@ class FacialAlignment(nn.Module):
         face = self._on_map("driving", driving)
         face = face.moved(alignment.similarity(face.box))
         shape = face.shape if alignment.shape is None else alignment.shape.expand(len(face), -1)
-        vertices = self.morphable_model(shape, face.expression, face.pose)
+        vertices = self._vertices(shape, face)
         return render_maps(
             vertices,
             self.topology.to(vertices.device),
@@ -164,6 +165,11 @@ class FacialAlignment(nn.Module):
             convention=self.convention,
             maps=self.maps,
         )
+
+    def _vertices(self, shape: Tensor, face: FaceParameters) -> Tensor:
+        """Pose the frames one by one, since a product of matrices rounds differently for other numbers of rows."""
+        frames = chunks(len(face), 1)
+        return torch.cat([self.morphable_model(shape[i], face.expression[i], face.pose[i]) for i in frames])
 
     def _on_map(self, name: str, face: FaceParameters) -> FaceParameters:
         """Check parameters against the model, and express them in pixels of the map."""

@@ -274,9 +274,12 @@ def _nearness(depth: Tensor) -> Tensor:
 
 def _shaded(normals: Tensor, light: Tensor) -> Tensor:
     """Light p 3 normals with spherical harmonics up to second order."""
-    x, y, z = normals.unbind(1)
-    basis = torch.stack([torch.ones_like(x), x, y, z, x * y, x * z, y * z, x**2 - y**2, 3 * z**2 - 1], dim=1)
-    return (basis * basis.new_tensor(_HARMONICS)) @ light.to(basis.dtype)
+    x, y, z = normals[:, :, None].unbind(1)
+    basis = (torch.ones_like(x), x, y, z, x * y, x * z, y * z, x**2 - y**2, 3 * z**2 - 1)
+    shaded = torch.zeros_like(normals)
+    for function, factor, colour in zip(basis, _HARMONICS, light.to(normals.dtype), strict=True):
+        shaded = shaded + function * (factor * colour)
+    return shaded
 
 
 def _painted(seen: Fragments, values: Tensor, convention: Convention) -> Tensor:
