@@ -17,7 +17,7 @@ from PIL import Image
 from torch import nn
 from transformers import CLIPVisionModelWithProjection
 
-from anifacediff.assemblies.clip import ClipDenoiser, to_pictures
+from anifacediff.assemblies.clip import ClipDenoiser
 from anifacediff.assemblies.loading import load_components, load_scheduler, local_folder, read_index
 from anifacediff.assemblies.parts import PresetName, small_parts, stable_diffusion_parts
 from anifacediff.backbone.reference_net import ReferenceNet
@@ -28,6 +28,7 @@ from anifacediff.conditioning.image_tokens import ImageTokens
 from anifacediff.conditioning.pose_encoder import PoseEncoder
 from anifacediff.errors import InputError
 from anifacediff.geometry.faces import FaceParameters
+from anifacediff.media.pictures import to_pictures
 from anifacediff.registry import registry
 from anifacediff.sampling.denoise import Scheduler, denoise_clip, stream_latents
 from anifacediff.sampling.noise import FrameNoise

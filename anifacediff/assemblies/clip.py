@@ -14,6 +14,7 @@ from anifacediff.conditioning.expression_adapter import ExpressionAdapter
 from anifacediff.conditioning.facial_alignment import Alignment, FacialAlignment
 from anifacediff.conditioning.pose_encoder import PoseEncoder
 from anifacediff.geometry.faces import FaceParameters
+from anifacediff.media.pictures import to_pictures
 from anifacediff.shapes import Float, Tensor, UInt8
 
 
@@ -105,9 +106,3 @@ class ClipDenoiser:
         maps = self.align.render(self.alignment, driving).normal
         assert maps is not None
         return maps
-
-
-def to_pictures(images: Float[Tensor, "f c h w"]) -> UInt8[np.ndarray, "f h w c"]:
-    """Turn images in [0, 1] into bytes; values outside are clipped."""
-    levels = (images.float().clamp(0, 1) * 255).round().to(torch.uint8)
-    return np.ascontiguousarray(rearrange(levels, "f c h w -> f h w c").cpu().numpy())

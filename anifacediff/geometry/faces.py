@@ -138,10 +138,17 @@ class WeakPerspective(PerFrame):
     Attributes:
         scale: f, pixels for one unit of model space.
         translation: f 2, the pixel on which the origin of model space lands.
+
+    Raises:
+        InputError: if a value is NaN or infinite.
     """
 
     scale: Float[Tensor, "f"]
     translation: Float[Tensor, "f 2"]
+
+    def __post_init__(self) -> None:
+        check_finite("WeakPerspective.scale", self.scale)
+        check_finite("WeakPerspective.translation", self.translation)
 
     @property
     def perspective(self) -> bool:

@@ -138,3 +138,8 @@ def test_values_that_are_not_finite_are_refused(field: str, value: float) -> Non
     bad[1, 0] = value
     with pytest.raises(InputError, match=rf"FaceParameters\.{field}.*NaN or infinite"):
         FaceParameters(**(vars(face()) | {field: bad}))
+
+
+def test_a_camera_refuses_nan():
+    with pytest.raises(InputError, match=r"WeakPerspective\.translation: 1 of 2 values are NaN"):
+        WeakPerspective(torch.ones(1), torch.tensor([[0.0, torch.nan]]))
