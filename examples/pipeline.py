@@ -13,7 +13,7 @@ from anifacediff.tracking import TrackedImage
 pipe = AniFaceDiffPipeline.untrained(image_size=128)
 driving = turning_head(pipe.alignment.morphable_model, 12)
 avatar = (portrait()[0].permute(1, 2, 0) * 255).byte().contiguous().numpy()
-reference = TrackedImage(avatar, SquareCrop(64, 64, 128), driving[:1], reprojection_error=0.0)
+reference = TrackedImage(avatar, SquareCrop(64.0, 64.0, 128.0), driving[:1], reprojection_error=0.0)
 
 frames: list[Image.Image] = []
 for frame in pipe.stream(reference, driving, num_inference_steps=4, window_size=8, overlap=2):
