@@ -6,7 +6,7 @@ import torch
 
 from anifacediff.conditioning import FacialAlignment
 from anifacediff.geometry import Box, FaceParameters, ParametricHead, WeakPerspective
-from anifacediff.media import side_by_side, write_image
+from anifacediff.media import side_by_side, to_pictures, write_image
 
 head = ParametricHead()
 
@@ -25,6 +25,6 @@ def face(scale: float, width: float = 0.0, jaw: float = 0.0, turn: float = 0.0) 
 reference, driving = face(900.0, width=3.0), face(600.0, jaw=2.0, turn=0.5)
 align = FacialAlignment(head, image_size=256)
 maps = [align(who, driving).normal for who in (driving, reference)]
-pictures = [(each[0].permute(1, 2, 0) * 255).byte().numpy() for each in maps if each is not None]
+pictures = [to_pictures(each)[0] for each in maps if each is not None]
 path = sys.argv[1] if len(sys.argv) > 1 else "facial_alignment.png"
 write_image(path, side_by_side(pictures, labels=["driver", "aligned"]))

@@ -6,7 +6,7 @@ import torch
 
 from anifacediff.geometry import ParametricHead, SpanRasterizer, WeakPerspective
 from anifacediff.geometry.snapshots import Topology, render_maps
-from anifacediff.media import side_by_side, write_image
+from anifacediff.media import side_by_side, to_pictures, write_image
 
 head = ParametricHead()
 shape, expression = torch.zeros(3, head.num_shape), torch.zeros(3, head.num_expression)
@@ -24,6 +24,5 @@ shaded = render_maps(
     maps=("shaded",),
 ).shaded
 assert shaded is not None
-pictures = (shaded.permute(0, 2, 3, 1) * 255).byte().numpy()
 path = sys.argv[1] if len(sys.argv) > 1 else "head.png"
-write_image(path, side_by_side(list(pictures), labels=["neutral", "cartoon eyes", "smiling"]))
+write_image(path, side_by_side(list(to_pictures(shaded)), labels=["neutral", "cartoon eyes", "smiling"]))

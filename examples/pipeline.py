@@ -7,12 +7,12 @@ from PIL import Image
 from tiny import portrait, save_clip, turning_head
 
 from anifacediff.assemblies import AniFaceDiffPipeline
-from anifacediff.media import SquareCrop, side_by_side
+from anifacediff.media import SquareCrop, side_by_side, to_pictures
 from anifacediff.tracking import TrackedImage
 
 pipe = AniFaceDiffPipeline.untrained(image_size=128)
 driving = turning_head(pipe.alignment.morphable_model, 12)
-avatar = (portrait()[0].permute(1, 2, 0) * 255).byte().contiguous().numpy()
+avatar = to_pictures(portrait())[0]
 reference = TrackedImage(avatar, SquareCrop(64.0, 64.0, 128.0), driving[:1], reprojection_error=0.0)
 
 frames: list[Image.Image] = []

@@ -8,7 +8,7 @@ from tiny import turning_head
 
 from anifacediff import hookimpl
 from anifacediff.conditioning import FacialAlignment
-from anifacediff.media import write_image
+from anifacediff.media import to_pictures, write_image
 from anifacediff.registry import PluginSource, Registry, installed_plugins
 
 
@@ -29,4 +29,4 @@ print(registry.morphable_models, *registry.plugins(), sep="\n")
 head = registry.morphable_models["pyramid"]()
 maps = FacialAlignment(head, image_size=256)(turning_head(head, 1), turning_head(head, 2)).normal
 assert maps is not None
-write_image(sys.argv[1] if len(sys.argv) > 1 else "plugin.png", (maps[-1].permute(1, 2, 0) * 255).byte().numpy())
+write_image(sys.argv[1] if len(sys.argv) > 1 else "plugin.png", to_pictures(maps)[-1])

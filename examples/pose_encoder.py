@@ -8,7 +8,7 @@ from tiny import pretend_trained, stable_diffusion, turning_head
 
 from anifacediff.conditioning import FacialAlignment, PoseEncoder
 from anifacediff.geometry import ParametricHead
-from anifacediff.media import side_by_side, write_image
+from anifacediff.media import side_by_side, to_pictures, write_image
 
 head = ParametricHead()
 driving = turning_head(head, 3)
@@ -21,6 +21,5 @@ latents = torch.randn(1, 4, 16, 16).expand(3, -1, -1, -1)
 options = {"num_images_per_prompt": 3, "latents": latents, "num_inference_steps": 5}
 with torch.no_grad(), encoder.attach(pipe.unet):
     images = pipe("a fox", **options, cross_attention_kwargs=encoder(maps)).images
-drawn = (maps.permute(0, 2, 3, 1) * 255).byte().numpy()
 path = sys.argv[1] if len(sys.argv) > 1 else "pose_encoder.png"
-write_image(path, side_by_side([*drawn, *map(np.array, images)]))
+write_image(path, side_by_side([*to_pictures(maps), *map(np.array, images)]))

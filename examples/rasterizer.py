@@ -5,7 +5,7 @@ import sys
 import torch
 
 from anifacediff.geometry import SpanRasterizer
-from anifacediff.media import write_image
+from anifacediff.media import to_pictures, write_image
 
 triangles = torch.tensor([[0, 1, 2], [3, 4, 5]])
 screen = torch.tensor(
@@ -18,6 +18,5 @@ colours = torch.eye(3).repeat(2, 1)
 
 fragments = SpanRasterizer()(screen.flatten(0, 1)[None], triangles, height=256, width=256)
 image = fragments.scatter(fragments.interpolate(colours[None]))
-picture = (image[0].permute(1, 2, 0) * 255).byte().contiguous().numpy()
-write_image(sys.argv[1] if len(sys.argv) > 1 else "rasterizer.png", picture)
+write_image(sys.argv[1] if len(sys.argv) > 1 else "rasterizer.png", to_pictures(image)[0])
 print(f"{len(fragments.pixel)} pixels, {int((fragments.triangle == 0).sum())} of them show the first triangle")

@@ -7,7 +7,7 @@ import torch
 from diffusers import DDIMScheduler
 from torch import Tensor
 
-from anifacediff.media import write_image
+from anifacediff.media import to_pictures, write_image
 from anifacediff.sampling import FrameNoise, open_windows, stream_latents
 
 ramp = torch.linspace(-1, 1, 4 * 64).view(4, 1, 64).expand(4, 16, 64)
@@ -29,6 +29,5 @@ stream = stream_latents(
 for segment in stream:
     clip += segment
     print(f"{len(clip)} of 40 frames after {evaluated} evaluations")
-levels = (torch.stack(clip)[:, 0, 0].clamp(-1, 1) * 127 + 128).byte()
-picture = levels[:, None, :, None].expand(40, 4, 64, 3).reshape(160, 64, 3).numpy()
-write_image(sys.argv[1] if len(sys.argv) > 1 else "sampling.png", picture)
+rows = (torch.stack(clip)[:, 0, 0] / 2 + 0.5).repeat_interleave(4, dim=0)  # the first row of every frame
+write_image(sys.argv[1] if len(sys.argv) > 1 else "sampling.png", to_pictures(rows.expand(1, 3, -1, -1))[0])
