@@ -1,6 +1,5 @@
 """Our components on diffusers' own pipelines, called as diffusers documents them."""
 
-import logging
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -99,28 +98,17 @@ def draw(pipe: Any, conditions: Conditions | None = None, *, scale: float = 1.0,
     return pipe(num_frames=FRAMES, latents=noise, guidance_scale=scale, **call).frames[0].transpose(0, 1)
 
 
-@contextmanager
-def diffusers_log(caplog: pytest.LogCaptureFixture) -> Generator[None]:
-    """Diffusers' logger does not propagate to the root, where pytest listens."""
-    logger = logging.getLogger("diffusers")
-    logger.addHandler(caplog.handler)
-    try:
-        yield
-    finally:
-        logger.removeHandler(caplog.handler)
-
-
 @pytest.mark.parametrize("scale", [1.0, 5.0], ids=["unguided", "guided"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_component_alone_changes_the_output_and_leaves_no_trace(
-    pipe: Any, parts: Parts, kind: str, scale: float, caplog: pytest.LogCaptureFixture
+    pipe: Any, parts: Parts, kind: str, scale: float, diffusers_log: pytest.LogCaptureFixture
 ):
     before, processors = draw(pipe, scale=scale), dict(pipe.unet.attn_processors)
     condition = parts.conditions(pipe, guidance=scale > 1)[kind]
-    with diffusers_log(caplog), getattr(parts, kind).attach(pipe.unet):
+    with getattr(parts, kind).attach(pipe.unet):
         given = draw(pipe, condition, scale=scale)
         assert torch.equal(draw(pipe, scale=scale), before), "attached, but no condition given"
-    assert "not expected" not in caplog.text
+    assert "not expected" not in diffusers_log.text
     assert given.isfinite().all()
     per_frame = (given - before).abs().amax((1, 2, 3))
     assert (per_frame > 1e-2).all(), per_frame
@@ -128,23 +116,22 @@ def test_a_component_alone_changes_the_output_and_leaves_no_trace(
     assert all(pipe.unet.attn_processors[name] is processor for name, processor in processors.items())
 
 
-def test_the_log_would_show_an_unexpected_argument(sd: Any, caplog: pytest.LogCaptureFixture):
-    with diffusers_log(caplog):
-        draw(sd, {"expression_tokens": torch.zeros(1)})
-    assert "not expected" in caplog.text
+def test_the_log_would_show_an_unexpected_argument(sd: Any, diffusers_log: pytest.LogCaptureFixture):
+    draw(sd, {"expression_tokens": torch.zeros(1)})
+    assert "not expected" in diffusers_log.text
 
 
 @pytest.mark.parametrize("scale", [1.0, 5.0], ids=["unguided", "guided"])
-def test_everything_at_once(pipe: Any, parts: Parts, scale: float, caplog: pytest.LogCaptureFixture):
+def test_everything_at_once(pipe: Any, parts: Parts, scale: float, diffusers_log: pytest.LogCaptureFixture):
     before = draw(pipe, scale=scale)
     conditions = parts.conditions(pipe, guidance=scale > 1)
     together = conditions["expression"] | conditions["reference"] | conditions["pose"]
-    with diffusers_log(caplog), parts.attached(pipe):
+    with parts.attached(pipe):
         full = draw(pipe, together, scale=scale)
         for name in together:
             fewer = {other: value for other, value in together.items() if other != name}
             assert not torch.allclose(draw(pipe, fewer, scale=scale), full, atol=1e-2), name
-    assert "not expected" not in caplog.text
+    assert "not expected" not in diffusers_log.text
     assert torch.equal(draw(pipe, scale=scale), before)
 
 
