@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 import torch
 from diffusers import UNet2DConditionModel, UNetMotionModel
+from networks import make_unet
 from torch import Tensor, nn
 from torch._dynamo import config as dynamo_config
 from torch._dynamo.utils import counters
 
-from anifacediff.backbone import ReferenceNet
+from anifacediff.backbone import ReferenceNet, TemporalModules
 from anifacediff.conditioning import ExpressionAdapter, PoseEncoder
 
 FRAMES = 3
@@ -63,13 +64,25 @@ class Parts:
 
 
 @pytest.fixture
+def unet() -> UNet2DConditionModel:
+    """Build a denoiser of one block, because tracing takes its time."""
+    blocks = {"down_block_types": ("CrossAttnDownBlock2D",), "up_block_types": ("CrossAttnUpBlock2D",)}
+    return make_unet(**blocks, block_out_channels=(32,), attention_head_dim=2)
+
+
+@pytest.fixture
 def parts(unet: UNet2DConditionModel) -> Parts:
     return Parts(unet)
 
 
 @pytest.fixture(params=["2d", "video"])
-def denoiser(request: pytest.FixtureRequest, unet: UNet2DConditionModel, video_unet: UNetMotionModel) -> AnyUNet:
-    return unet if request.param == "2d" else video_unet
+def denoiser(request: pytest.FixtureRequest, unet: UNet2DConditionModel) -> AnyUNet:
+    if request.param == "2d":
+        return unet
+    temporal = TemporalModules.for_unet(unet, heads=4, max_frames=16)
+    for parameter in temporal.parameters():
+        nn.init.normal_(parameter, std=0.05)
+    return temporal.attach(unet)
 
 
 @torch.no_grad()
@@ -98,9 +111,12 @@ def test_everything_attached_compiles_without_a_break_and_once(denoiser: AnyUNet
 
 def test_a_compiled_denoiser_follows_what_is_attached(unet: UNet2DConditionModel, parts: Parts):
     compiled = torch.compile(unet, fullgraph=True, backend="eager")
+    graphs: list[int] = []
     for attached in (parts, Parts(unet, seed=8)):
         with attached.attached(unet):
             check_against_eager(compiled, unet, attached, False, guidance=False, seed=5)
+        graphs.append(counters["stats"]["unique_graphs"])
+    assert graphs[0] == graphs[1], "attaching others of the same kind needs no new graph"
     with parts.attached(unet):
         parts.expression.scale = 0.5
         check_against_eager(compiled, unet, parts, False, guidance=False, seed=6)

@@ -39,6 +39,11 @@ def test_every_example_is_listed():
     assert {path.stem for path in EXAMPLES.glob("*.py")} == WRITES.keys() | BESIDE
 
 
+def test_every_example_is_explained():
+    page = (EXAMPLES.parent / "docs" / "components.md").read_text()
+    assert [name for name in sorted(WRITES.keys() | BESIDE) if f"(../examples/{name}.py)" not in page] == []
+
+
 @pytest.mark.parametrize("name", WRITES)
 def test_an_example_is_short_and_says_what_it_shows(name: str):
     source = (EXAMPLES / f"{name}.py").read_text()
