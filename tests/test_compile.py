@@ -27,12 +27,11 @@ AnyUNet = UNet2DConditionModel | UNetMotionModel
 def unhooked(request: pytest.FixtureRequest) -> Generator[None]:
     if request.config.getoption("--jaxtyping-packages", default=None):
         pytest.skip("run-time type checks break torch.compile; run with -o addopts=... that leaves them out")
-    trace = logging.getLogger("torch.__trace")
-    propagate, trace.propagate = trace.propagate, False  # pytest would keep every record of it
+    logging.disable()  # pytest would keep thousands of records of what the compiler does
     torch.compiler.reset()
     counters.clear()
     yield
-    trace.propagate = propagate
+    logging.disable(logging.NOTSET)
 
 
 class Parts:
