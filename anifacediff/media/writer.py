@@ -46,14 +46,14 @@ class _Format:
 
 _H264 = _Format(
     codec="libx264",
-    options={"crf": "17", "preset": "medium"},
+    options={"crf": "17", "preset": "medium", "rc-lookahead": "10", "threads": "2"},  # holds few frames
     copied_sound=frozenset({"aac", "mp3", "ac3"}),
     sound_encoder="aac",
     container_options={"movflags": "+faststart"},
 )
 _VP9 = _Format(
     codec="libvpx-vp9",
-    options={"crf": "24", "b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1"},
+    options={"crf": "24", "b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1", "lag-in-frames": "10"},
     copied_sound=frozenset({"opus", "vorbis"}),
     sound_encoder="libopus",
 )
