@@ -1,5 +1,8 @@
 """All components, from the registry, in a stock AnimateDiffPipeline through its own call; writes an animation."""
 
+# The registry promises a ModelMixin, not which methods it has.
+# pyright: reportAttributeAccessIssue=false
+
 import sys
 from typing import Any
 

@@ -238,6 +238,17 @@ def test_forgotten_guidance_is_explained(pipe: Any, parts: Parts):
         draw(pipe, condition, scale=5.0)
 
 
+def test_guidance_where_there_is_none_is_explained(sd: Any, parts: Parts):
+    condition = parts.conditions(sd, guidance=True)["expression"]
+    with parts.expression.attach(sd.unet), pytest.raises(ShapeError, match="if, and only if"):
+        draw(sd, condition, scale=1.0)
+
+
+def test_a_reference_context_of_another_width_is_explained(sd: Any, parts: Parts):
+    with pytest.raises(ShapeError, match=r"encoder_hidden_states: expected shape \(b l d\) = \(1, any, 32\)"):
+        parts.reference.read(torch.randn(1, 4, 8, 8), torch.randn(1, 1, 99), sd.unet)
+
+
 def test_animatediff_takes_the_attached_denoiser_as_it_is(sd: Any, temporal: TemporalModules):
     tiny.pretend_trained(temporal)
     video_unet = temporal.attach(sd.unet)

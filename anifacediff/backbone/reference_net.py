@@ -22,7 +22,7 @@ from anifacediff.attachment import (
 )
 from anifacediff.checkpoint import StrictModel
 from anifacediff.errors import AttachmentError, ShapeError
-from anifacediff.shapes import Float, Tensor, check_finite
+from anifacediff.shapes import Float, Tensor, check_finite, check_shape
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,21 @@ class ReferenceNet(StrictModel, UNet2DConditionModel):
 
         Returns:
             b l d for each layer, by its place.
+
+        Raises:
+            ShapeError: if the latents have other channels, or the context another batch or width.
+            InputError: if the latents hold NaN or infinity.
         """
+        width = self.config["cross_attention_dim"]  # an integer, or one for each block
+        check_shape("latents", latents, "b c h w", None, self.config["in_channels"], None, None)
+        check_shape(
+            "encoder_hidden_states",
+            encoder_hidden_states,
+            "b l d",
+            latents.shape[0],
+            None,
+            width if isinstance(width, int) else None,
+        )
         check_finite("latents", latents)
         seen: dict[str, Tensor] = {}
 
@@ -135,6 +149,8 @@ class ReferenceNet(StrictModel, UNet2DConditionModel):
 
         Raises:
             AttachmentError: if the denoiser's self-attention layers are not those of this network.
+            ShapeError: if the latents have other channels, or the context another batch or width.
+            InputError: if the latents hold NaN or infinity.
         """
         layers = self._matching_layers(unet)
         states = self.hidden_states(latents, encoder_hidden_states)

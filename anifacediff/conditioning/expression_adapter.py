@@ -198,8 +198,8 @@ class ExpressionAttnProcessor(AttachedProcessor):
         rows = hidden_states.shape[0]
         if tokens.shape[0] not in (1, rows):
             raise ShapeError(
-                f"expression_tokens: {tokens.shape[0]} rows for {rows} rows of the denoiser. Give one row per frame, "
-                "and call the adapter with guidance=True where unconditional and conditional rows share a batch."
+                f"expression_tokens: {tokens.shape[0]} rows for {rows} rows of the denoiser. Give one row per frame; "
+                "call the adapter with guidance=True if, and only if, unconditional and conditional rows share a batch."
             )
         context = hidden_states if context is None else context
         tokens = tokens.to(hidden_states.dtype)
