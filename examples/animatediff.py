@@ -1,7 +1,7 @@
 """All components, from the registry, in a stock AnimateDiffPipeline through its own call; writes an animation."""
 
-# The registry promises a ModelMixin, not which methods it has.
-# pyright: reportAttributeAccessIssue=false
+# The registry promises what the contracts do: not that a component is a torch module, or a MotionAdapter.
+# pyright: reportArgumentType=false
 
 import sys
 from typing import Any
@@ -22,7 +22,7 @@ temporal = registry.temporal_modules["animatediff"].for_unet(sd.unet)
 pose_encoder = PoseEncoder.for_unet(sd.unet)
 for part in (adapter, temporal, pose_encoder):
     pretend_trained(part)
-unet = temporal.attach(sd.unet)
+unet = temporal.inflate(sd.unet)
 pipe: Any = AnimateDiffPipeline(sd.vae, sd.text_encoder, sd.tokenizer, unet, temporal, sd.scheduler)
 
 driving = turning_head(head, 8)

@@ -21,7 +21,7 @@ def video_unet(unet: UNet2DConditionModel) -> UNetMotionModel:
     temporal = TemporalModules.for_unet(unet, heads=4, max_frames=16)
     for parameter in temporal.parameters():
         torch.nn.init.normal_(parameter, std=0.05)
-    return temporal.attach(unet).eval()
+    return temporal.inflate(unet).eval()
 
 
 @pytest.fixture

@@ -260,7 +260,7 @@ def test_a_net_without_the_layers_is_refused():
 def test_temporal_modules_want_a_bare_denoiser(unet: UNet2DConditionModel, parts: Parts):
     temporal = TemporalModules.for_unet(unet, heads=4)
     with parts.expression.attach(unet), pytest.raises(AttachmentError, match="detach them first"):
-        temporal.attach(unet)
+        temporal.inflate(unet)
     refuse_attached(unet, "anything")
 
 

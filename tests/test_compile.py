@@ -81,7 +81,7 @@ def denoiser(request: pytest.FixtureRequest, unet: UNet2DConditionModel) -> AnyU
     temporal = TemporalModules.for_unet(unet, heads=4, max_frames=16)
     for parameter in temporal.parameters():
         nn.init.normal_(parameter, std=0.05)
-    return temporal.attach(unet)
+    return temporal.inflate(unet)
 
 
 @torch.no_grad()

@@ -75,7 +75,7 @@ def pipe(request: pytest.FixtureRequest, sd: Any, temporal: TemporalModules) -> 
 
 
 def animatediff(sd: Any, temporal: TemporalModules) -> Any:
-    unet = temporal.attach(sd.unet)
+    unet = temporal.inflate(sd.unet)
     pipe: Any = AnimateDiffPipeline(sd.vae, sd.text_encoder, sd.tokenizer, unet, temporal, sd.scheduler)
     pipe.set_progress_bar_config(disable=True)
     return pipe
@@ -251,7 +251,7 @@ def test_a_reference_context_of_another_width_is_explained(sd: Any, parts: Parts
 
 def test_animatediff_takes_the_attached_denoiser_as_it_is(sd: Any, temporal: TemporalModules):
     tiny.pretend_trained(temporal)
-    video_unet = temporal.attach(sd.unet)
+    video_unet = temporal.inflate(sd.unet)
     pipe: Any = AnimateDiffPipeline(sd.vae, sd.text_encoder, sd.tokenizer, video_unet, temporal, sd.scheduler)
     assert pipe.unet is video_unet
     assert pipe.unet.conv_in.weight is sd.unet.conv_in.weight
@@ -275,8 +275,8 @@ def test_animatediff_of_our_denoiser_equals_animatediff_of_diffusers(sd: Any, te
         return draw(pipe)
 
     theirs = video(sd.unet)
-    torch.testing.assert_close(video(temporal.attach(sd.unet, norm="per_clip")), theirs)
-    assert not torch.allclose(video(temporal.attach(sd.unet)), theirs, atol=1e-3)
+    torch.testing.assert_close(video(temporal.inflate(sd.unet, norm="per_clip")), theirs)
+    assert not torch.allclose(video(temporal.inflate(sd.unet)), theirs, atol=1e-3)
     assert torch.equal(draw(sd), before), "the 2D denoiser must stay as it is"
 
 
