@@ -9,10 +9,11 @@ import torch
 from jaxtyping import Float64, UInt8
 from numpy.typing import NDArray
 
-from anifacediff.errors import InputError, NoFaceError, SeveralFacesError, ShapeError, UnknownComponentError
+from anifacediff.errors import InputError, NoFaceError, SeveralFacesError, UnknownComponentError
 from anifacediff.geometry.contracts import LandmarkedModel
 from anifacediff.geometry.faces import FaceParameters
 from anifacediff.media.crop import SquareCrop
+from anifacediff.media.images import check_picture
 from anifacediff.registry import registry
 from anifacediff.shapes import Float, Tensor
 from anifacediff.tracking.contracts import DetectedFace, FaceRectangle, Tracker, extent
@@ -273,8 +274,7 @@ def _check_missing(missing: str) -> None:
 
 
 def _search(tracker: Tracker, image: Unchecked, where: str) -> tuple[DetectedFace, ...]:
-    if image.ndim != 3 or image.shape[-1] != 3 or image.dtype != np.uint8 or 0 in image.shape:
-        raise ShapeError(f"{where}: expected uint8 pixels (h w 3) in RGB, found {image.dtype} {image.shape}.")
+    check_picture(where, image)
     return tracker(image)
 
 
