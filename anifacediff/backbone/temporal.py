@@ -64,6 +64,8 @@ class TemporalModules(StrictModel, MotionAdapter):
             unet: the 2D denoiser; nothing may be attached to it.
             norm: whether the normalisation before each module takes its statistics from every frame alone, as
                 published AnimateDiff and Animate Anyone code do, or from the whole window, as stock diffusers does.
+                A ``UNetMotionModel`` that is saved and loaded normalises as stock again:
+                :func:`normalise_per_frame` changes it.
 
         Raises:
             AttachmentError: if the modules do not fit the denoiser, or something is attached to it.
