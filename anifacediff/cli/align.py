@@ -60,7 +60,7 @@ def align(
     [bold]anifacediff align avatar.png talk.mp4 -o maps.mp4 --no-align-shape[/bold]   to see what alignment changes
     """
     with reported_errors(debug):
-        from anifacediff.media import check_writable
+        from anifacediff.media import VideoWriter, check_writable
 
         check_writable(output, inputs=(reference, driving))
         from anifacediff.cli.faces import Request, find_device, find_faces, landmarked_model, open_media
@@ -69,6 +69,7 @@ def align(
 
         request = Request(reference, driving, face, driving_face, missing, smooth, fps, tracker)
         media = open_media(request)
+        writer = VideoWriter(output, media.source.fps, audio_from=driving)
         where = find_device(device)
         model = landmarked_model(morphable_model)
         alignment = FacialAlignment(
@@ -80,5 +81,5 @@ def align(
             maps=tuple(name.strip() for name in maps.split(",")),
         )
         faces = find_faces(request, media, model, image_size=size)
-        write_aligned(output, faces, alignment.to(where), where)
+        write_aligned(writer, faces, alignment.to(where), where)
         note(f"Wrote {output}.")
