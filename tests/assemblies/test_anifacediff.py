@@ -184,9 +184,9 @@ def test_conditions_are_held_for_the_frames_in_flight_only(pipe: AniFaceDiffPipe
     noise = FrameNoise(0, (4, SIZE // 8, SIZE // 8))
     latents = stream_latents(clip, pipe.scheduler, windows=open_windows(60, 6, 2), noise=noise, num_steps=3)
     for _ in pipe._finish(latents, clip):
-        held.append(len(clip._held))
+        held.append(len(clip._pose_features))
     assert max(held) <= 3 * 4 + 6
-    assert not clip._held
+    assert not clip._pose_features
 
 
 @pytest.mark.parametrize("scheduler", [DPMSolverMultistepScheduler, EulerAncestralDiscreteScheduler])
