@@ -207,7 +207,7 @@ def test_animate_tells_of_every_evaluation_and_decodes_the_clip_once(
     monkeypatch.setattr(VideoSource, "__iter__", counted)
     code, _, told = run("animate", AVATAR, driving, "-o", tmp_path / "out.mp4", "--steps", 3)
     assert code == 0, told
-    assert re.search(r"Animating \S+ 3/3", told), told  # one window at each step
+    assert re.search(r"Animating \(windows x steps\) \S+ 3/3", told), told  # one window at each step
     assert readings == [driving]
 
 
@@ -249,3 +249,19 @@ def test_a_request_to_terminate_leaves_nothing(tmp_path: Path) -> None:
     assert process.returncode == 130, told
     assert "nothing was written" in told
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_face_that_is_not_found_is_told_with_its_file_and_can_be_boxed(tmp_path: Path, driving: Path) -> None:
+    plain = tmp_path / "plain.png"
+    Image.new("RGB", (200, 200), "gray").save(plain)
+    out = tmp_path / "out"
+    code, _, told = run("align", plain, driving, "-o", out, "--size", 64)
+    assert code == 3
+    assert str(plain) in told
+    assert "--box" in told
+    code, _, told = run("align", AVATAR, driving, "-o", out, "--size", 64, "--box", "60,70,190,200")
+    assert code == 0, told
+    for bad in ("60,70", "a,b,c,d", "60,70,50,60"):
+        code, _, told = run("align", AVATAR, driving, "-o", tmp_path / "bad", "--box", bad)
+        assert code == 3
+        assert f"--box {bad}" in told

@@ -14,6 +14,7 @@ from anifacediff.cli.options import (
     MissingFaces,
     Output,
     Reference,
+    ReferenceBox,
     Smooth,
     Tracker,
 )
@@ -34,6 +35,7 @@ def animate(
     steps: Annotated[int, typer.Option("--steps", min=1, max=500, help="Denoising steps.")] = 20,
     seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same result.")] = 0,
     face: Face = None,
+    box: ReferenceBox = None,
     driving_face: DrivingFace = None,
     missing: MissingFaces = "interpolate",
     smooth: Smooth = 1.0,
@@ -59,7 +61,7 @@ def animate(
         check_writable(output, inputs=(reference, driving))
         from anifacediff.cli.faces import Request, find_device, find_faces, landmarked_model, open_media
 
-        request = Request(reference, driving, face, driving_face, missing, smooth, fps, tracker)
+        request = Request(reference, driving, face, box, driving_face, missing, smooth, fps, tracker)
         media = open_media(request)
         writer = VideoWriter(output, media.source.fps, audio_from=driving)
         where = find_device(device)

@@ -32,7 +32,7 @@ def write_animated(
 ) -> None:
     """Write the result, or reference, driver, control map and result side by side."""
     driving = faces.driving.parameters
-    with warnings.catch_warnings(), reported_progress("Animating") as tell, writer:
+    with warnings.catch_warnings(), reported_progress("Animating (windows x steps)") as tell, writer:
         warnings.simplefilter("ignore", UntrainedWarning)  # the command has said so
         results = pipe.stream(faces.reference, driving, num_inference_steps=steps, seed=seed, on_window=tell)
         for picture in _compared(results, faces) if compare else (result.image for result in results):

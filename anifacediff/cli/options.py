@@ -28,6 +28,10 @@ Face = Annotated[
     int | None,
     typer.Option("--face", min=0, help="Which face of REFERENCE, the largest is 0; asked for where there are several."),
 ]
+ReferenceBox = Annotated[
+    str | None,
+    typer.Option("--box", help="Where REFERENCE's face is if it is not found: LEFT,TOP,RIGHT,BOTTOM in pixels."),
+]
 DrivingFace = Annotated[int | None, typer.Option("--driving-face", min=0, help="Which face of DRIVING.")]
 MissingFaces = Annotated[
     Missing, typer.Option("--missing", help="What to do about driving frames in which no face is found.")

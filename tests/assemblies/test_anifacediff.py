@@ -285,7 +285,7 @@ def test_damaged_folders(pipe: AniFaceDiffPipeline, tmp_path: Path, component: s
 
 
 def test_bad_folders(pipe: AniFaceDiffPipeline, tmp_path: Path):
-    with pytest.raises(CheckpointError, match="neither a folder here nor a model"):
+    with pytest.raises(CheckpointError, match="there is no such folder, and it is no name of a Hub model"):
         AniFaceDiffPipeline.from_pretrained(tmp_path / "nowhere" / "at" / "all")
     with pytest.raises(CheckpointError, match=r"model_index\.json"):
         AniFaceDiffPipeline.from_pretrained(tmp_path)
