@@ -114,7 +114,7 @@ def _beanie(skull: Skull, color: Color, lift: float) -> list[Piece]:
 
 def _headband(skull: Skull, color: Color, lift: float) -> list[Piece]:
     turn = np.linspace(-0.06, 1.06, 40) * np.pi
-    radii = skull.radii + lift + 0.35
+    radii = skull.radii + 0.75 * lift + 0.2
     path = skull.center + np.stack([np.cos(turn), np.sin(turn), 0.1 + 0 * turn], axis=1) * radii
     return [_solid(tube(tensor(path), 0.75, spokes=8), color, 0.25)]
 

@@ -24,7 +24,7 @@ from anifacediff.synthetic.pieces import Material
 from anifacediff.synthetic.shadow import hidden_from_light
 from anifacediff.synthetic.skull import over_hairline
 
-_KEPT = 8  # figures of this many avatars stay in memory
+_KEPT = 8  # figures of this many avatars stay in memory; an avatar is kept with its figure, so its id stays its own
 
 
 class AvatarArtist:
@@ -102,22 +102,26 @@ class AvatarArtist:
         marks = _marks(seen, figure)
         surface = seen.interpolate(torch.cat([posed.normals, screen[..., 2:]], dim=2))
         normals = F.normalize(surface[:, :3], dim=1)
+        thin = (material == Material.LOCK) | (material == Material.CLOTH)
+        normals[thin & (normals[:, 2] < 0)] *= -1  # the far side of what is seen from both sides
         mood = Mood(motion.expression, seen.pixel.div(side * side, rounding_mode="floor"))
         colors, gloss = _painted(avatar, material, marks, mood)
         hidden = hidden_from_light(material, marks, normals, avatar)
         places = torch.stack([seen.pixel % side, seen.pixel.div(side, rounding_mode="floor") % side], dim=1) / side
-        colors = lit(colors, normals, gloss, hidden, places, avatar.scene, avatar.style)
+        colors = lit(
+            colors, normals, gloss, hidden, (material == Material.SKIN).float(), places, avatar.scene, avatar.style
+        )
         picture = ground.repeat(frames, 1).index_copy_(0, seen.pixel, colors)
         picture = picture.view(frames, side, side, 3).permute(0, 3, 1, 2)
         line = MANNERS[avatar.style].outline
         if line:
-            picture = outlined(picture, seen, surface[:, 3], material, line, motion.canvas[0])
+            picture = outlined(picture, seen, surface[:, 3], material, line)
         return F.avg_pool2d(picture.clamp(0, 1), fine)
 
 
 def _marks(seen: Fragments, figure: Figure) -> Float[Tensor, "p 4"]:
     """Interpolate what does not change from frame to frame."""
-    first, second, third = figure.corners[seen.triangle].split(4, dim=1)
+    first, second, third = figure.corners.index_select(0, seen.triangle).split(4, dim=1)
     weights = seen.barycentric
     return first * weights[:, :1] + second * weights[:, 1:2] + third * weights[:, 2:]
 

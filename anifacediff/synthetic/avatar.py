@@ -76,6 +76,7 @@ class Brows:
     thickness: float = 0.32
     arch: float = 0.1
     slant: float = 0.0
+    height: float = 0.3
 
 
 @dataclass(frozen=True)

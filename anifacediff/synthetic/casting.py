@@ -39,7 +39,16 @@ _FACIAL: Mapping[FacialHair, float] = {"none": 6.5, "stubble": 1, "moustache": 0
 _GLASSES: Mapping[Glasses, float] = {"none": 5, "round": 1, "square": 0.8, "cat": 0.4}
 _HATS: Mapping[Hat, float] = {"none": 7, "beanie": 0.8, "headband": 0.6, "ears": 0.6, "horns": 0.3, "flower": 0.6}
 _STYLES: Mapping[Style, float] = {"flat": 1, "cel": 1.6, "painted": 1.6, "clay": 1}
-_CARTOON = ("cartoon_eyes", "cartoon_taper")
+_CHARM: Mapping[str, float] = {
+    **{"cartoon_eyes": 3.2, "cartoon_taper": 1.1, "eye_size": 1.3, "eye_opening": 2.2, "brow_ridge": -1.2},
+    **{"brow_height": 0.9, "nose_length": -1.2, "nose_width": -0.9, "nose_projection": -0.7, "nose_tip_size": -0.5},
+    **{"nose_tip_lift": 0.8, "jaw_width": -0.6, "jaw_corner": -1.0, "chin_width": -0.8, "cheek_fullness": 0.9},
+    **{"neck_width": -1.2, "eye_height": -0.5, "upper_lip_fullness": 0.4, "lower_lip_fullness": 0.4},
+    **{"philtrum_length": -0.5, "face_length": -0.4, "temple_fullness": 0.4, "under_eye_fullness": -0.4},
+}
+"""What makes a face look drawn: large eyes, a small nose, a narrow jaw."""
+
+_MILD = ("nose_sideways", "chin_sideways", "double_chin", "head_depth", "face_flatness", "nose_hump")
 
 
 def random_avatar(seed: int, *, style: Style | None = None) -> Avatar:
@@ -89,11 +98,12 @@ def _some(chance: np.random.Generator, share: float, low: float, high: float) ->
 
 
 def _shape(chance: np.random.Generator) -> dict[str, float]:
+    """Coefficients of chance, moved by more or less towards the faces of drawn people."""
     names = build_head().shape_names
-    values = np.clip(chance.normal(0, 0.75, len(names)), -1.8, 1.8)
-    shape = {name: float(value) for name, value in zip(names, values, strict=True)}
-    shape |= {name: float(chance.uniform(-0.1, 1.6)) for name in _CARTOON}
-    return shape | {name: 0.5 * shape[name] for name in ("nose_sideways", "chin_sideways", "double_chin", "head_depth")}
+    values = np.clip(chance.normal(0, 0.7, len(names)), -1.7, 1.7)
+    charm = float(chance.uniform(0.25, 1.15))
+    shape = {name: float(value) + charm * _CHARM.get(name, 0.0) for name, value in zip(names, values, strict=True)}
+    return shape | {name: 0.4 * shape[name] for name in _MILD}
 
 
 def _skin(chance: np.random.Generator, color: Color) -> Skin:
@@ -109,7 +119,7 @@ def _skin(chance: np.random.Generator, color: Color) -> Skin:
 
 
 def _eyes(chance: np.random.Generator, skin: Color) -> Eyes:
-    size = float(chance.uniform(0.5, 0.66))
+    size = float(chance.uniform(0.54, 0.7))
     shadow = near(chance, pick(chance, palette.CLOTHES))
     return Eyes(
         iris=near(chance, pick(chance, palette.IRISES), 0.05),
@@ -127,7 +137,8 @@ def _brows(chance: np.random.Generator, hair: Hair) -> Brows:
         color=toned(mixed(hair.color, (0.25, 0.17, 0.14), 0.35), light=float(chance.uniform(0.6, 0.95))),
         thickness=float(chance.uniform(0.2, 0.5)),
         arch=float(chance.uniform(-0.1, 0.35)),
-        slant=float(chance.normal(0, 0.05)),
+        slant=float(chance.normal(-0.04, 0.05)),
+        height=float(chance.uniform(0.15, 0.55)),
     )
 
 

@@ -90,4 +90,4 @@ def _collar(side: float) -> Piece:
     front = np.clip(level, 0, 1)[:, None]
     tip = fold + np.array([side * 1.0, -2.2, 0.5]) + front**2 * np.array([side * 2.2, -1.8, 1.2])
     rows = np.stack([stand, fold, 0.5 * (fold + tip) + [0, 0, 0.4], tip])
-    return _cloth(rows, 30.0, closed=False)
+    return _cloth(rows if side < 0 else rows[:, ::-1], 30.0, closed=False)

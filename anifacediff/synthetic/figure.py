@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from anifacediff.geometry.morphable import rotation_matrix
 from anifacediff.geometry.snapshots import Topology, vertex_normals
-from anifacediff.shapes import Float, Int, Tensor
+from anifacediff.shapes import Bool, Float, Int, Tensor
 from anifacediff.synthetic import features
 from anifacediff.synthetic.accessories import SQUEEZING, worn
 from anifacediff.synthetic.avatar import Avatar
@@ -96,11 +96,12 @@ class Figure:
         squeezed = avatar.accessories.hat in SQUEEZING
         grown = (cap(avatar.hair, squeezed), features.beard(avatar.hair), *features.lashes(avatar.eyes))
         growths = tuple(growth for growth in grown if growth is not None)
+        bare = _bare(growths)
         hair = locks(avatar.hair, skull, squeezed)
         pieces = [torso(avatar.clothes), *features.mouth(skull), *([] if hair is None else [hair])]
         pieces += worn(avatar.accessories, skull, CUTS[avatar.hair.cut].cap)
         tongue = features.tongue(skull)
-        marks, triangles, material = [_head_marks()], [torch.from_numpy(sculpture().triangles)], [_head_materials()]
+        marks, triangles, material = [_head_marks()], [_head_triangles()[bare]], [_head_materials()[bare]]
         count = len(marks[0])
         for part in (*growths, *pieces, tongue):
             marks.append(part.marks)
@@ -166,9 +167,23 @@ def _round_eyes(normals: Float[Tensor, "f v 3"], bones: Bones) -> None:
         normals[:, torch.from_numpy(ball)] = F.normalize(directions, dim=1) @ bones.eyes[:, side].transpose(1, 2)
 
 
+def _bare(growths: tuple[Growth, ...]) -> Bool[Tensor, "t"]:
+    """Which triangles of the head are not hidden under a thick cap of hair."""
+    covered = torch.zeros(len(sculpture().vertices), dtype=torch.bool)
+    for growth in growths:
+        if growth.material == Material.CAP:
+            covered[growth.vertex[growth.lift > 0.002]] = True
+    return ~covered[_head_triangles()].all(1)
+
+
+@cache
+def _head_triangles() -> Int[Tensor, "t 3"]:
+    return torch.from_numpy(sculpture().triangles)
+
+
 @cache
 def _head_topology() -> Topology:
-    return Topology.of(torch.from_numpy(sculpture().triangles))
+    return Topology.of(_head_triangles())
 
 
 @cache
@@ -191,5 +206,5 @@ def _head_materials() -> Int[Tensor, "t"]:
     eye = torch.zeros(len(sculpted.vertices), dtype=torch.bool)
     for ball in sculpted.eyeballs:
         eye[torch.from_numpy(ball)] = True
-    is_eye = eye[torch.from_numpy(sculpted.triangles)].all(1)
+    is_eye = eye[_head_triangles()].all(1)
     return torch.where(is_eye, int(Material.EYE), int(Material.SKIN))

@@ -65,7 +65,19 @@ CUTS: dict[HairCut, Cut] = {
     "curly": Cut(
         cap=1.7, top=6.0, side=12.0, back=13.0, width=1.7, stiff=0.5, rise=0.35, curl=0.9, bump=0.35, count=150
     ),
-    "afro": Cut(cap=4.2, count=0, bump=0.45, fringe=False),
+    "afro": Cut(
+        cap=3.2,
+        top=6.0,
+        side=5.6,
+        back=5.6,
+        count=170,
+        width=3.0,
+        stiff=0.9,
+        rise=1.1,
+        curl=0.5,
+        bump=0.2,
+        fringe=False,
+    ),
     "swept": Cut(cap=1.0, top=7.0, side=4.0, back=6.0, stiff=0.5, fringe=False),
     "bun": Cut(cap=0.7, top=7.0, side=4.5, back=4.5, stiff=0.3),
     "twintails": Cut(cap=0.8, top=6.0, side=5.0, back=4.0, stiff=0.3),
@@ -152,7 +164,7 @@ def _grown(cut: Cut, hair: Hair, skull: Skull, chance: np.random.Generator, sque
 
 def _spread(allowed: NDArray[np.int64], template: Floats, count: int, chance: np.random.Generator) -> NDArray[np.int64]:
     """Choose roots evenly over the scalp: keep the best of random ones in cells of equal size."""
-    size = 1.9 * np.sqrt(110 / max(count, 1))
+    size = 2.3 * np.sqrt(110 / max(count, 1))
     cells = np.floor((template[allowed] + chance.uniform(0, size, 3)) / size).astype(np.int64)
     order = chance.permutation(len(allowed))
     _, first = np.unique(cells[order], axis=0, return_index=True)
@@ -200,7 +212,7 @@ def _fallen(
     step = (length / STEPS)[:, None]
     phase = chance.uniform(0, 2 * np.pi, (len(start), 1))
     layer = 0.035 + cut.cap * 0.075 + chance.uniform(0, 0.05, len(start))
-    path = [start + 0.3 * cut.cap * skull.outward(start)]
+    path = [start]
     direction = heading
     gravity = np.array([0.0, -1.0, 0.0])
     for index in range(STEPS):
@@ -208,7 +220,7 @@ def _fallen(
         direction = direction + pull * (gravity - direction)
         direction = direction / np.linalg.norm(direction, axis=1, keepdims=True)
         point = path[-1] + step * direction
-        grown = layer * min(1.0, 0.55 + 0.25 * index)
+        grown = layer * min(1.0, 0.35 + 0.3 * index)
         path.append(skull.pushed_out(point, grown))
     curve = np.stack(path, axis=1)
     if cut.curl:
@@ -230,7 +242,7 @@ def ribbons(paths: Floats, width: Floats, outward: Floats, chance: np.random.Gen
     """
     count, nodes = paths.shape[:2]
     along = np.linspace(0, 1, nodes)
-    taper = np.minimum(0.55 + 1.8 * along, 1) * np.sqrt(np.clip(1 - along**2.6, 0, 1))
+    taper = np.minimum(0.2 + 2.6 * along, 1) * np.sqrt(np.clip(1 - along**2.6, 0, 1))
     half = 0.5 * width[:, None, None] * taper[:, None]
     ahead = np.gradient(paths, axis=1)
     across = np.cross(ahead, outward)

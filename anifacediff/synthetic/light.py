@@ -39,8 +39,8 @@ class Manner:
 MANNERS: dict[Style, Manner] = {
     "flat": Manner(edge=0.06, turn=-0.25, depth=0.16, sheen=0.0, focus=8, outline=0.0),
     "cel": Manner(edge=0.045, turn=0.12, depth=0.42, sheen=0.35, focus=30, outline=0.8),
-    "painted": Manner(edge=0.75, turn=0.15, depth=0.62, sheen=0.3, focus=14, tooth=0.035),
-    "clay": Manner(edge=1.0, turn=0.2, depth=0.72, sheen=0.5, focus=9),
+    "painted": Manner(edge=0.75, turn=0.1, depth=0.52, sheen=0.3, focus=14, tooth=0.035),
+    "clay": Manner(edge=1.0, turn=0.1, depth=0.56, sheen=0.4, focus=9),
 }
 
 
@@ -60,6 +60,7 @@ def lit(
         normals: p 3, unit, in camera space.
         gloss: p, how strongly a surface shines, 0 to 1.
         hidden: p, how much of the light does not reach a place, 0 to 1.
+        warmth: p, how far light travels within a surface, so that its shadows are red: 1 for skin.
         places: p 2, x and y in the picture from 0 to 1; only for the strokes of a brush.
         scene: where the light comes from.
         style: how it is drawn.
@@ -71,7 +72,8 @@ def lit(
         facing = facing + 2.5 * manner.tooth * _strokes(places)
     light = step(facing - manner.turn, manner.edge)
     warm = 0.06 * scene.warmth
-    shadow = torch.tensor([0.92 - warm, 0.86, 1.02 + warm]) * (1 - manner.depth * scene.contrast)
+    cool, red = torch.tensor([0.9 - warm, 0.86, 1.02 + warm]), torch.tensor([1.12, 0.9, 0.86])
+    shadow = (cool + (red - cool) * warmth[:, None]) * (1 - manner.depth * scene.contrast)
     bright = torch.tensor([1.03 + warm, 1.01, 0.99 - warm])
     sky = 0.07 * (normals[:, 1:2] - 0.2) * (style != "flat")
     result = colors * (shadow + (bright - shadow) * light[:, None] + sky)

@@ -66,8 +66,8 @@ def random_motion(seed: int, frames: int, *, fps: float = 25.0, turn: float = 50
     pose = _pose(chance, times, turn)
     expression = _expression(chance, times)
     drift = np.stack([_wander(chance, times, 0.2) for _ in range(3)])
-    zoom = chance.uniform(2.35, 3.0) * np.exp(0.1 * drift[0])
-    place = np.array([0.5, chance.uniform(0.48, 0.53)]) + drift[1:].T * np.array([0.045, 0.03])
+    zoom = chance.uniform(2.65, 3.35) * np.exp(0.1 * drift[0])
+    place = np.array([0.5, chance.uniform(0.5, 0.56)]) + drift[1:].T * np.array([0.045, 0.03])
     return Performance(_tensor(expression), _tensor(pose), _tensor(zoom), _tensor(place))
 
 
@@ -105,6 +105,8 @@ def _expression(chance: np.random.Generator, times: Times) -> NumpyFloat[np.ndar
         tracks.add(name, 0.35 * _wander(chance, times, 0.7))
     for name in ("brow_inner_up", "brow_outer_up"):
         tracks.add(name, 1.5 * _events(chance, times, every=2.5, rise=0.18, hold=0.5))
+    for name, most in (("smile", 0.8), ("brow_outer_up", 0.5)):
+        tracks.add(name, np.full(len(times), chance.uniform(0, most)))
     tracks.add("brow_down", 0.3 * np.maximum(_wander(chance, times, 0.5), 0))
     _look(chance, times, tracks)
     return tracks.values

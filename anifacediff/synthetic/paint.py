@@ -15,7 +15,7 @@ Colors = Float[Tensor, "p 3"]
 
 _LIP_TOP = ((0.0, -4.36), (0.35, -4.24), (0.65, -4.2), (1.1, -4.33), (1.6, -4.55), (2.1, -4.8), (2.5, -5.0))
 _LIP_BOTTOM = ((0.0, -6.05), (0.5, -6.02), (1.0, -5.92), (1.6, -5.65), (2.1, -5.32), (2.5, -5.0))
-_BROW = ((1.0, 3.3), (1.4, 3.45), (2.4, 3.8), (3.4, 3.95), (4.4, 3.78), (5.3, 3.2))
+_BROW = ((1.0, 3.62), (1.4, 3.7), (2.4, 3.92), (3.4, 3.97), (4.4, 3.72), (5.3, 3.15))
 _CHEEK = ((0.0, -2.9), (2.4, -3.2), (4.2, -3.3), (5.4, -2.2), (6.2, 0.0), (6.8, 3.0))
 _INSIDE_MOUTH = (0.34, 0.08, 0.1)
 
@@ -50,7 +50,10 @@ def beard_field(points: Float[Tensor, "p 3"], kind: FacialHair) -> Values:
     moustache = step(-2.95 - 0.1 * x - y, 0.25) * step(y + 4.7 + 0.25 * x, 0.3) * step(2.9 - x, 0.4) * step(z - 6, 0.5)
     if kind == "moustache":
         return moustache
-    below = step(curve(x, _CHEEK) - y, 0.5) * front * step(y + 11.2 - 0.2 * z, 0.8)
+    lips = step(torch.minimum(curve(x, _LIP_TOP) + 0.12 - y, y - curve(x, _LIP_BOTTOM) + 0.12), 0.15) * step(
+        2.7 - x, 0.15
+    )
+    below = (1 - lips) * step(curve(x, _CHEEK) - y, 0.5) * front * step(y + 11.2 - 0.2 * z, 0.8)
     if kind == "goatee":
         chin = below * step(2.3 - x, 0.5) * step(-5.6 - y + 0.6 * (x > 1.7), 0.4)
         return torch.maximum(chin, moustache)
@@ -93,8 +96,8 @@ def _complexion(colors: Colors, avatar: Avatar, x: Values, y: Values, z: Values,
         where = (spot(wide, y, (2.6, -1.0), (2.6, 1.3)) + 0.25 * spot(x, y, (0, 6.5), (4, 2))).clamp(0, 1) * front
         mix(
             colors,
-            toned(skin.blush, light=0.62),
-            0.7 * dots(x, y, 0.52, 0.17, 11, 0.75 * skin.freckles) * step(where - 0.3, 0.2),
+            toned(mixed(skin.color, skin.blush, 0.5), light=0.7),
+            0.7 * dots(x + 0.35 * y, y - 0.3 * x, 0.62, 0.12, 11, 0.75 * skin.freckles) * step(where - 0.3, 0.2),
         )
     if skin.mole is not None:
         mix(
@@ -110,7 +113,7 @@ def _wrinkles(colors: Colors, avatar: Avatar, x: Values, y: Values, front: Value
     lines = torch.zeros_like(x)
     for height, lift in ((5.4, 0.25), (6.5, 0.3), (7.5, 0.2)):
         drawn = bump(y - lift * torch.cos(0.8 * x), height, 0.13)
-        lines += drawn * step(4.2 - wide, 1.2) * (0.25 * age + 0.4 * mood["brow_inner_up"] * 0.5 + 0.55 * own)
+        lines += drawn * step(4.2 - wide, 1.2) * (0.25 * age + 0.2 * mood["brow_inner_up"] + 0.55 * own)
     frown = bump(wide + 0.06 * (y - 4), 0.55, 0.12) * step(y - 2.9, 0.4) * step(4.9 - y, 0.5)
     lines += frown * (0.4 * mood["brow_squeeze"] + 0.35 * own + 0.2 * age)
     fold = bump(wide - 2.3 + 0.3 * (y + 3.2), 0.0, 0.16) * step(-1.9 - y, 0.4) * step(y + 5.4, 0.5)
@@ -121,7 +124,7 @@ def _wrinkles(colors: Colors, avatar: Avatar, x: Values, y: Values, front: Value
     lines += feet * (0.35 * mood["squint"] + 0.25 * mood["smile"] + 0.4 * age + 0.3 * own)
     under = bump(y - 0.12 * (wide - 3.2) ** 2, -0.05, 0.14) * bump(wide, 3.0, 1.1)
     lines += under * (0.35 * age + 0.2 * mood["cheek_raise"] + 0.12)
-    mix(colors, toned(mixed(avatar.skin.color, avatar.skin.blush, 0.5), light=0.55), (lines * front).clamp(0, 0.75))
+    mix(colors, toned(mixed(avatar.skin.color, avatar.skin.blush, 0.4), light=0.68), (lines * front).clamp(0, 0.75))
 
 
 def _facial_hair(colors: Colors, avatar: Avatar, points: Float[Tensor, "p 3"]) -> None:
@@ -153,7 +156,7 @@ def _lids(colors: Colors, avatar: Avatar, wide: Values, y: Values, front: Values
 def _brow(colors: Colors, avatar: Avatar, wide: Values, y: Values, front: Values) -> None:
     brows = avatar.brows
     along = ((wide - 1.15) / 4.1).clamp(0, 1)
-    middle = curve(wide, _BROW) + brows.arch * torch.sin(3.14 * along) + brows.slant * (wide - 3.2) + 0.12
+    middle = curve(wide, _BROW) + brows.arch * torch.sin(3.14 * along) + brows.slant * (wide - 3.2) + brows.height
     half = brows.thickness * (0.75 + 0.6 * along - 1.15 * along**2) + 0.02
     ragged = 0.035 * torch.sin(19 * wide + 6 * y)
     shape = step(half + ragged - (y - middle).abs(), 0.06) * step(wide - 1.1, 0.12) * step(5.3 - wide, 0.12)

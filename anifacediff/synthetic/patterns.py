@@ -15,12 +15,17 @@ def step(value: Values, softness: float) -> Values:
 
 def bump(value: Values, center: float, radius: float) -> Values:
     """1 at a centre, fading away from it."""
-    return torch.exp(-(((value - center) / radius) ** 2))
+    return _faded(((value - center) / radius).square())
 
 
 def spot(x: Values, y: Values, center: tuple[float, float], radii: tuple[float, float]) -> Values:
     """1 at a point, fading away from it."""
-    return torch.exp(-(((x - center[0]) / radii[0]) ** 2) - ((y - center[1]) / radii[1]) ** 2)
+    return _faded(((x - center[0]) / radii[0]).square() + ((y - center[1]) / radii[1]).square())
+
+
+def _faded(squared: Values) -> Values:
+    """Nearly exp(-squared), at a third of the cost, and zero from 4 on."""
+    return (1 - 0.25 * squared).clamp(min=0).square().square()
 
 
 def curve(value: Values, knots: Knots) -> Values:

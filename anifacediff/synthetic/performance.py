@@ -36,7 +36,7 @@ class Performance:
     @classmethod
     def still(cls) -> "Performance":
         """One frame: a neutral face that looks at the viewer."""
-        return cls(torch.zeros(1, 50), torch.zeros(1, 5, 3), torch.full((1,), 2.7), torch.tensor([[0.5, 0.5]]))
+        return cls(torch.zeros(1, 50), torch.zeros(1, 5, 3), torch.full((1,), 3.0), torch.tensor([[0.5, 0.53]]))
 
     def without(self, *names: str) -> "Performance":
         """The same with some components, or groups of them, at rest."""

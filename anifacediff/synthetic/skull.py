@@ -26,7 +26,8 @@ def over_hairline(points: Floats) -> Floats:
     x, y, z = points.T
     nape = 1.15 * np.maximum(-2.5 - z, 0)
     sideburn = 2.2 * np.exp(-(((z - 1.2) / 1.1) ** 2)) * np.clip((np.abs(x) - 5.5) / 1.5, 0, 1)
-    return y - (2.7 + 0.56 * z) - 0.45 * np.cos(1.4 * np.minimum(np.abs(x), 4.5)) + nape + sideburn
+    peak = 0.3 * np.exp(-((x / 1.2) ** 2)) + 0.02 * np.minimum(np.abs(x), 6) ** 2
+    return y - (3.2 + 0.56 * z) + peak + nape + sideburn
 
 
 @cache
