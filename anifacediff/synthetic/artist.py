@@ -15,7 +15,7 @@ from anifacediff.synthetic.backdrop import backdrop
 from anifacediff.synthetic.expression import ExpressiveHead
 from anifacediff.synthetic.fabric import paint_beard, paint_cap, paint_cloth, paint_locks
 from anifacediff.synthetic.figure import Figure
-from anifacediff.synthetic.light import MANNERS, lit
+from anifacediff.synthetic.light import MANNERS, Surface, lit
 from anifacediff.synthetic.outline import outlined
 from anifacediff.synthetic.paint import Colors, Mood, paint_eyes, paint_skin
 from anifacediff.synthetic.patterns import Values, step
@@ -108,9 +108,8 @@ class AvatarArtist:
         colors, gloss = _painted(avatar, material, marks, mood)
         hidden = hidden_from_light(material, marks, normals, avatar)
         places = torch.stack([seen.pixel % side, seen.pixel.div(side, rounding_mode="floor") % side], dim=1) / side
-        colors = lit(
-            colors, normals, gloss, hidden, (material == Material.SKIN).float(), places, avatar.scene, avatar.style
-        )
+        warmth = (material == Material.SKIN).to(normals.dtype)
+        colors = lit(Surface(colors, normals, gloss, hidden, warmth, places), avatar.scene, avatar.style)
         picture = ground.repeat(frames, 1).index_copy_(0, seen.pixel, colors)
         picture = picture.view(frames, side, side, 3).permute(0, 3, 1, 2)
         line = MANNERS[avatar.style].outline

@@ -44,27 +44,36 @@ MANNERS: dict[Style, Manner] = {
 }
 
 
-def lit(
-    colors: Colors,
-    normals: Normals,
-    gloss: Values,
-    hidden: Values,
-    places: Float[Tensor, "p 2"],
-    scene: Scene,
-    style: Style,
-) -> Colors:
-    """Light colours.
+@dataclass(frozen=True)
+class Surface:
+    """What is seen at every covered pixel.
+
+    Attributes:
+        colors: p 3.
+        normals: p 3, unit, in camera space.
+        gloss: p, how strongly it shines, 0 to 1.
+        hidden: p, how much of the light does not reach it, 0 to 1.
+        warmth: p, how far light travels within it, so that its shadows are red: 1 for skin.
+        places: p 2, x and y in the picture from 0 to 1; only for the strokes of a brush.
+    """
+
+    colors: Colors
+    normals: Normals
+    gloss: Values
+    hidden: Values
+    warmth: Values
+    places: Float[Tensor, "p 2"]
+
+
+def lit(surface: Surface, scene: Scene, style: Style) -> Colors:
+    """Light a surface.
 
     Args:
-        colors: p 3, of the surface.
-        normals: p 3, unit, in camera space.
-        gloss: p, how strongly a surface shines, 0 to 1.
-        hidden: p, how much of the light does not reach a place, 0 to 1.
-        warmth: p, how far light travels within a surface, so that its shadows are red: 1 for skin.
-        places: p 2, x and y in the picture from 0 to 1; only for the strokes of a brush.
+        surface: what is seen.
         scene: where the light comes from.
         style: how it is drawn.
     """
+    colors, normals, hidden, places = surface.colors, surface.normals, surface.hidden, surface.places
     manner = MANNERS[style]
     direction = torch.tensor(scene.light)
     facing = normals @ direction - 0.9 * hidden
@@ -73,15 +82,15 @@ def lit(
     light = step(facing - manner.turn, manner.edge)
     warm = 0.06 * scene.warmth
     cool, red = torch.tensor([0.9 - warm, 0.86, 1.02 + warm]), torch.tensor([1.12, 0.9, 0.86])
-    shadow = (cool + (red - cool) * warmth[:, None]) * (1 - manner.depth * scene.contrast)
+    shadow = (cool + (red - cool) * surface.warmth[:, None]) * (1 - manner.depth * scene.contrast)
     bright = torch.tensor([1.03 + warm, 1.01, 0.99 - warm])
     sky = 0.07 * (normals[:, 1:2] - 0.2) * (style != "flat")
     result = colors * (shadow + (bright - shadow) * light[:, None] + sky)
     if manner.tooth:
         result = result * (1 + manner.tooth * _strokes(places * 1.7 + 0.3)[:, None])
     half = F.normalize(direction + torch.tensor([0.0, 0.0, 1.0]), dim=0)
-    shine = (normals @ half).clamp(min=0) ** manner.focus * gloss
-    shine = step(shine - 0.4, 0.06) * gloss if style == "cel" else shine
+    shine = (normals @ half).clamp(min=0) ** manner.focus * surface.gloss
+    shine = step(shine - 0.4, 0.06) * surface.gloss if style == "cel" else shine
     result = result + manner.sheen * shine[:, None] * (1 - hidden)[:, None]
     if scene.rim and style != "flat":
         back = torch.tensor([-direction[0].item(), 0.35, -0.4])
