@@ -40,11 +40,17 @@ _GLASSES: Mapping[Glasses, float] = {"none": 5, "round": 1, "square": 0.8, "cat"
 _HATS: Mapping[Hat, float] = {"none": 7, "beanie": 0.8, "headband": 0.6, "ears": 0.6, "horns": 0.3, "flower": 0.6}
 _STYLES: Mapping[Style, float] = {"flat": 1, "cel": 1.6, "painted": 1.6, "clay": 1}
 _CHARM: Mapping[str, float] = {
-    **{"cartoon_eyes": 3.2, "cartoon_taper": 1.1, "eye_size": 1.3, "eye_opening": 2.2, "brow_ridge": -1.2},
+    **{"cartoon_eyes": 3.2, "cartoon_taper": 1.7, "eye_size": 1.3, "eye_opening": 2.2, "brow_ridge": -1.2},
     **{"brow_height": 0.9, "nose_length": -1.2, "nose_width": -0.9, "nose_projection": -0.7, "nose_tip_size": -0.5},
-    **{"nose_tip_lift": 0.8, "jaw_width": -0.6, "jaw_corner": -1.0, "chin_width": -0.8, "cheek_fullness": 0.9},
-    **{"neck_width": -1.2, "eye_height": -0.5, "upper_lip_fullness": 0.4, "lower_lip_fullness": 0.4},
-    **{"philtrum_length": -0.5, "face_length": -0.4, "temple_fullness": 0.4, "under_eye_fullness": -0.4},
+    **{"nose_tip_lift": 0.8, "jaw_width": -1.2, "jaw_corner": -1.0, "chin_width": -0.8, "cheek_fullness": 0.9},
+    **{"neck_width": -2.2, "eye_height": -0.5, "upper_lip_fullness": 0.4, "lower_lip_fullness": 0.4},
+    **{
+        "ear_size": -0.8,
+        "philtrum_length": -0.5,
+        "face_length": -0.4,
+        "temple_fullness": 0.4,
+        "under_eye_fullness": -0.4,
+    },
 }
 """What makes a face look drawn: large eyes, a small nose, a narrow jaw."""
 

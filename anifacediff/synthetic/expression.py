@@ -18,8 +18,10 @@ from types import MappingProxyType
 import torch
 from torch import nn
 
-from anifacediff.errors import InputError, ShapeError
+from anifacediff.errors import InputError
 from anifacediff.geometry import ParametricHead
+from anifacediff.geometry.head import build_head
+from anifacediff.geometry.head_sculpt import sculpt
 from anifacediff.shapes import Float, Int, Tensor, check_shape
 
 JAW_STEP, GAZE_STEP = 0.105, 0.21
@@ -100,8 +102,14 @@ class ExpressiveHead(nn.Module):
         self.register_buffer("_onto_head", _onto_head(self.head.expression_names) * carried[:, None], persistent=False)
         self.register_buffer("_onto_pose", _onto_pose(self.joint_names) * carried[:, None, None], persistent=False)
 
+        is_lid = torch.tensor([name.startswith("lids_close") for name in self.head.expression_names])
+        self.register_buffer("_is_lid", is_lid.float(), persistent=False)
+        self.register_buffer("_eye_growth", _eye_growth(), persistent=False)
+
     _onto_head: Tensor
     _onto_pose: Tensor
+    _is_lid: Tensor
+    _eye_growth: Tensor
 
     @property
     def triangles(self) -> Int[Tensor, "t 3"]:
@@ -130,18 +138,23 @@ class ExpressiveHead(nn.Module):
         Raises:
             ShapeError: if an argument has another number of coefficients, joints or frames.
         """
-        return self.head(shape, *self.resolved(expression, pose))
+        return self.head(shape, *self.resolved(shape, expression, pose))
 
     def resolved(
-        self, expression: Float[Tensor, "f e"], pose: Float[Tensor, "f j 3"]
+        self, shape: Float[Tensor, "f s"], expression: Float[Tensor, "f e"], pose: Float[Tensor, "f j 3"]
     ) -> tuple[Float[Tensor, "f n"], Float[Tensor, "f j 3"]]:
-        """Translate into the expression and the pose of :class:`~anifacediff.geometry.ParametricHead`."""
-        check_shape("expression", expression, "f e", None, len(COMPONENTS))
-        check_shape("pose", pose, "f j 3", None, len(self.joint_names), 3)
-        if len(expression) != len(pose):
-            raise ShapeError(f"expression has {len(expression)} frames, but pose has {len(pose)}.")
-        turned = torch.einsum("fe,ejc->fjc", expression, self._onto_pose.to(expression.dtype))
-        return expression @ self._onto_head.to(expression.dtype), pose + turned
+        """Translate into the expression and the pose of :class:`~anifacediff.geometry.ParametricHead`.
+
+        Lids move further on larger eyes, so that they close at a coefficient of two whoever blinks.
+        """
+        frames = len(shape)
+        check_shape("shape", shape, "f s", frames, self.num_shape)
+        check_shape("expression", expression, "f e", frames, len(COMPONENTS))
+        check_shape("pose", pose, "f j 3", frames, len(self.joint_names), 3)
+        coefficients = expression @ self._onto_head
+        wider = 1 + shape @ self._eye_growth
+        scale = 1 + (wider[:, None] - 1) * self._is_lid
+        return coefficients * scale, pose + torch.einsum("fe,ejc->fjc", expression, self._onto_pose)
 
     def landmarks(self, vertices: Float[Tensor, "f v 3"], pose: Float[Tensor, "f j 3"]) -> Float[Tensor, "f 68 3"]:
         """Pick the 68 iBUG landmarks, as :meth:`ParametricHead.landmarks` does."""
@@ -163,3 +176,11 @@ def _onto_pose(joints: tuple[str, ...]) -> Float[Tensor, "e j 3"]:
         table[COMPONENTS.index("gaze_sideways"), joints.index(eye), 1] = GAZE_STEP
         table[COMPONENTS.index("gaze_up"), joints.index(eye), 0] = -GAZE_STEP
     return table
+
+
+def _eye_growth() -> Float[Tensor, "s"]:
+    """By which share each identity coefficient widens the opening between the lids."""
+    mesh, eye = build_head().mesh, sculpt().grid.eyes[1]
+    upper, lower = (int(edge[len(edge) // 2]) for edge in (eye.upper, eye.lower))
+    opening = mesh.template[upper, 1] - mesh.template[lower, 1]
+    return (mesh.shape_basis[upper, 1] - mesh.shape_basis[lower, 1]) / opening

@@ -34,8 +34,8 @@ def lashes(eyes: Eyes) -> list[Growth]:
 def _lash(eyes: Eyes, edge: Indices, side: float) -> Growth:
     outer = np.linspace(0, 1, len(edge))
     outer = outer if side > 0 else 1 - outer
-    length = (0.12 + 0.42 * eyes.lashes * outer**1.2) * np.clip(6 * outer, 0.25, 1)
-    width = (0.07 + 0.13 * eyes.liner) * np.clip(5 * np.minimum(outer + 0.05, 1.08 - outer), 0.3, 1)
+    length = (0.15 + 0.5 * eyes.lashes * outer**1.2) * np.clip(6 * outer, 0.25, 1)
+    width = (0.1 + 0.15 * eyes.liner) * np.clip(5 * np.minimum(outer + 0.05, 1.08 - outer), 0.3, 1)
     rows = [
         np.stack([0 * outer, -0.02 + 0 * outer, 0.06 + 0 * outer], axis=1),
         np.stack([side * 0.2 * width * outer, width, 0.1 + 0 * outer], axis=1),

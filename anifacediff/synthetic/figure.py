@@ -44,7 +44,7 @@ class Bones:
         pose: Float[Tensor, "f j 3"],
     ) -> "Bones":
         """Follow the chain of joints: global carries the body, neck the head, jaw the jaw."""
-        coefficients, pose = head.resolved(expression, pose)
+        coefficients, pose = head.resolved(shape, expression, pose)
         rest = head.head.joints(shape, coefficients, torch.zeros_like(pose))
         now = head.head.joints(shape, coefficients, pose)
         own = dict(zip(head.joint_names, rotation_matrix(pose).unbind(1), strict=True))

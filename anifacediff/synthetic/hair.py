@@ -144,7 +144,7 @@ def _grown(cut: Cut, hair: Hair, skull: Skull, chance: np.random.Generator, sque
     if squeezed:
         allowed = (field > 0.2) & (template[:, 1] < 6.5) & (template[:, 2] < 5)
     elif hair.cut == "mohawk":
-        allowed = (field > 0.5) & (np.abs(template[:, 0]) < 1.3)
+        allowed = (field > 0.5) & (np.abs(template[:, 0]) < 1.3) & (template[:, 1] > 6.5)
     else:
         allowed = field > 0.2
     roots = _spread(np.flatnonzero(allowed), template, cut.count, chance)

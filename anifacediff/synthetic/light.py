@@ -39,7 +39,7 @@ class Manner:
 MANNERS: dict[Style, Manner] = {
     "flat": Manner(edge=0.06, turn=-0.25, depth=0.16, sheen=0.0, focus=8, outline=0.0),
     "cel": Manner(edge=0.045, turn=0.12, depth=0.42, sheen=0.35, focus=30, outline=0.8),
-    "painted": Manner(edge=0.75, turn=0.1, depth=0.52, sheen=0.3, focus=14, tooth=0.035),
+    "painted": Manner(edge=0.75, turn=0.1, depth=0.52, sheen=0.3, focus=14, tooth=0.028),
     "clay": Manner(edge=1.0, turn=0.1, depth=0.56, sheen=0.4, focus=9),
 }
 
@@ -78,7 +78,7 @@ def lit(surface: Surface, scene: Scene, style: Style) -> Colors:
     direction = torch.tensor(scene.light)
     facing = normals @ direction - 0.9 * hidden
     if manner.tooth:
-        facing = facing + 2.5 * manner.tooth * _strokes(places)
+        facing = facing + 1.5 * manner.tooth * _strokes(places)
     light = step(facing - manner.turn, manner.edge)
     warm = 0.06 * scene.warmth
     cool, red = torch.tensor([0.9 - warm, 0.86, 1.02 + warm]), torch.tensor([1.12, 0.9, 0.86])

@@ -105,8 +105,8 @@ def _expression(chance: np.random.Generator, times: Times) -> NumpyFloat[np.ndar
         tracks.add(name, 0.35 * _wander(chance, times, 0.7))
     for name in ("brow_inner_up", "brow_outer_up"):
         tracks.add(name, 1.5 * _events(chance, times, every=2.5, rise=0.18, hold=0.5))
-    for name, most in (("smile", 0.8), ("brow_outer_up", 0.5)):
-        tracks.add(name, np.full(len(times), chance.uniform(0, most)))
+    for name, most in (("smile", 1.0), ("brow_outer_up", 0.5)):
+        tracks.add(name, np.full(len(times), chance.uniform(0.2, 1.0) * most))
     tracks.add("brow_down", 0.3 * np.maximum(_wander(chance, times, 0.5), 0))
     _look(chance, times, tracks)
     return tracks.values

@@ -134,7 +134,11 @@ def _facial_hair(colors: Colors, avatar: Avatar, points: Float[Tensor, "p 3"]) -
     field = beard_field(points, kind)
     rough = 0.5 + 0.5 * strands(points[:, 0] + 0.15 * points[:, 1], 9.0, 0.7)
     if kind == "stubble":
-        mix(colors, mixed(avatar.skin.color, (0.25, 0.25, 0.3), 0.6), 0.45 * field)
+        mix(
+            colors,
+            mixed(toned(avatar.skin.color, light=0.6), avatar.hair.color, 0.3),
+            0.3 * field * (0.8 + 0.2 * rough),
+        )
         return
     mix(colors, toned(avatar.hair.color, light=0.85), (field * (0.75 + 0.25 * rough)).clamp(0, 1))
 
