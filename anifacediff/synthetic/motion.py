@@ -66,7 +66,7 @@ def random_motion(seed: int, frames: int, *, fps: float = 25.0, turn: float = 50
     pose = _pose(chance, times, turn)
     expression = _expression(chance, times)
     drift = np.stack([_wander(chance, times, 0.2) for _ in range(3)])
-    zoom = chance.uniform(2.65, 3.35) * np.exp(0.1 * drift[0])
+    zoom = chance.uniform(2.65, 3.25) * np.exp(0.1 * drift[0])
     place = np.array([0.5, chance.uniform(0.5, 0.56)]) + drift[1:].T * np.array([0.045, 0.03])
     return Performance(_tensor(expression), _tensor(pose), _tensor(zoom), _tensor(place))
 
@@ -92,6 +92,7 @@ def _pose(chance: np.random.Generator, times: Times, turn: float) -> NumpyFloat[
     roll = 0.3 * reach * _wander(chance, times, 0.25)
     angles = np.stack([pitch, yaw, roll], axis=1)
     share = chance.choice([0.0, 0.25, 0.25, 1.0])
+    angles *= [1 - 0.6 * share, 1.0, 1 - 0.6 * share]  # a whole bust that nods or tilts would leave the picture
     pose = np.zeros((len(times), 5, 3))
     pose[:, 0], pose[:, 1] = share * angles, (1 - share) * angles
     return pose
