@@ -125,7 +125,8 @@ def _ears(skull: Skull, color: Color, lift: float) -> list[Piece]:
         base = skull.center + (skull.radii + 0.5 * lift) * np.array([side * 0.62, 0.76, 0.05])
         tip = base + np.array([side * 2.4, 4.6, 0.0])
         for size, front, shade in ((1.0, 0.0, color), (0.66, 0.42, toned(color, light=1.35, saturation=0.8))):
-            path = np.linspace(base + [0, 0, front], base + (tip - base) * (0.4 + 0.6 * size) + [0, 0, front], 9)
+            start = base + np.array([0.0, 0.0, front])
+            path = np.linspace(start, start + (tip - base) * (0.4 + 0.6 * size), 9)
             radius = tensor(2.3 * size * (1 - np.linspace(0, 1, 9) ** 1.5) + 0.04)
             points, triangles = tube(tensor(path), radius, spokes=12)
             points[:, 2] = float(base[2] + front) + 0.35 * (points[:, 2] - float(base[2] + front))

@@ -3,7 +3,8 @@
 *Expression is a 50-vector.* 45 of its components are the named expression components of
 :class:`~anifacediff.geometry.ParametricHead` (its seven ``wave_`` components, which only complete a basis, are left
 out); ``jaw_open`` turns the jaw joint, so that a mouth opens along an arc. Five more are what that basis lacks:
-``gaze_sideways`` and ``gaze_up`` turn both eyeballs, and ``tongue``, ``blush`` and ``wrinkles`` change the picture alone.
+``gaze_sideways`` and ``gaze_up`` turn both eyeballs, and ``tongue``, ``blush`` and ``wrinkles`` change the picture
+alone.
 
 *The control mesh carries a stated part of it.* :class:`ExpressiveHead` is a morphable model whose expression is that
 50-vector, so the same :class:`~anifacediff.geometry.FaceParameters` tell the expression adapter everything and the

@@ -4,8 +4,8 @@ import torch
 
 from anifacediff.shapes import Float, Tensor
 from anifacediff.synthetic.avatar import Avatar
-from anifacediff.synthetic.palette import mixed, toned
 from anifacediff.synthetic.paint import Colors
+from anifacediff.synthetic.palette import mixed, toned
 from anifacediff.synthetic.patterns import Values, bump, dots, mix, step, strands
 
 _NECKLINE = {
@@ -58,7 +58,7 @@ def paint_cloth(marks: Float[Tensor, "p 4"], avatar: Avatar) -> Colors:
     elif clothes.pattern == "dots":
         mix(colors, clothes.accent, dots(x + 40, y + 0.3 * z, 2.6, 0.62, 5, 0.95))
     elif clothes.pattern == "halves":
-        mix(colors, clothes.accent, step(-19.5 - y + 0.0 * x, 0.1))
+        mix(colors, clothes.accent, step(-19.5 - y, 0.1))
     if clothes.garment == "shirt":
         mix(colors, toned(clothes.color, light=0.7), 0.6 * bump(x, 0.0, 0.12) * (z > 0))
         mix(

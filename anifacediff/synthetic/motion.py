@@ -156,7 +156,7 @@ def _speak(chance: np.random.Generator, times: Times, tracks: _Tracks) -> None:
 
 
 def _feel(chance: np.random.Generator, times: Times, tracks: _Tracks) -> None:
-    moments, felt = _steps(chance, times, 2.2, lambda: int(chance.choice([0, chance.integers(len(_MOODS))])))
+    moments, felt = _steps(chance, times, 2.2, lambda: int(chance.integers(len(_MOODS)) * chance.integers(2)))
     shares = _blend(times, moments, 0.5)
     strengths, tilts = chance.uniform(0.5, 1.15, len(moments)), chance.normal(0, 0.15, len(moments))
     for share, index, strength, tilt in zip(shares.T, felt, strengths, tilts, strict=True):

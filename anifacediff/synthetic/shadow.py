@@ -25,15 +25,15 @@ def hidden_from_light(
     eye = (material == Material.EYE).nonzero()[:, 0]
     hidden[eye] = 0.75 * step(normals[eye, 1] - 0.16, 0.2)
     cloth = (material == Material.CLOTH).nonzero()[:, 0]
-    along, x, y, z = marks[cloth].unbind(1)
-    hidden[cloth] = 0.5 * step(-14.5 - y + along * 0, 2.5).neg().add(1) * bump(x, 0, 6.5) * (along < 25)
+    along, x, y = marks[cloth, :3].unbind(1)
+    hidden[cloth] = 0.5 * step(y + 14.5, 2.5) * bump(x, 0, 6.5) * (along < 25)
     return hidden.clamp(0, 1)
 
 
 def _on_skin(marks: Float[Tensor, "p 4"], avatar: Avatar) -> Values:
     x, y, z, inside = marks.unbind(1)
     wide = x.abs()
-    jaw = step(-9.4 - 0.18 * wide + 0.0 * z - y, 0.8) * step(8.2 - z, 1.0)
+    jaw = step(-9.4 - 0.18 * wide - y, 0.8) * step(8.2 - z, 1.0)
     socket = 0.3 * spot(wide, y, (1.75, 1.9), (0.6, 0.8)) * step(z - 5, 1) + 0.12 * spot(
         wide, y, (3.2, 2.95), (1.6, 0.35)
     )
