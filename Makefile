@@ -12,8 +12,8 @@ READY := $(VENV)/.ready
 CHECKERS := $(VENV)/.ready-check
 MANIFESTS := scripts/setup pyproject.toml $(wildcard plugins/*/pyproject.toml)
 
-WORKERS ?= auto
-PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
+WORKERS ?= logical
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --maxprocesses 8 --dist worksteal
 PLAIN = --override-ini "addopts=--import-mode=importlib -ra --strict-markers"
 DEMO := out/demo.mp4
 

@@ -72,6 +72,10 @@ class AttachedProcessor:
         self.place = place
 
 
+class AttachedModule:
+    """Marks a module that stands in for a stock one of a denoiser."""
+
+
 class Attachment:
     """What is attached to a denoiser; :meth:`detach` it, or use it as a context manager."""
 
@@ -102,7 +106,14 @@ def spatial_attention(denoiser: Denoiser, layer: str) -> dict[str, Attention]:
 
     Returns:
         The layers by their place, in the denoiser's own order.
+
+    Raises:
+        AttachmentError: if it is no UNet, a pipeline for instance.
     """
+    if not isinstance(denoiser, Denoiser):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise AttachmentError(
+            f"expected a UNet of diffusers, found a {type(denoiser).__name__}; of a pipeline, pass pipe.unet."
+        )
     suffix = f".{layer}.processor"
     names = (name for name in denoiser.attn_processors if name.endswith(suffix) and "motion_modules" not in name)
     places = (name.removesuffix(".processor") for name in names)
@@ -150,13 +161,15 @@ def attach(
 
 
 def refuse_attached(denoiser: Denoiser, what: str) -> None:
-    """Raise :class:`AttachmentError` if processors of ours are in place while ``what`` needs the bare denoiser."""
+    """Raise :class:`AttachmentError` if anything of ours is in place while ``what`` needs the bare denoiser."""
+    modules = _as_module(denoiser).named_modules()
     attached = [
-        name for name, processor in denoiser.attn_processors.items() if isinstance(processor, AttachedProcessor)
+        *(name for name, processor in denoiser.attn_processors.items() if isinstance(processor, AttachedProcessor)),
+        *(name for name, module in modules if isinstance(module, AttachedModule)),
     ]
     if attached:
         raise AttachmentError(
-            f"{what}: {len(attached)} attention processors are attached to this denoiser, the first at {attached[0]}; "
+            f"{what}: components are attached to this denoiser in {len(attached)} places, the first {attached[0]}; "
             "detach them first and attach them again to the result."
         )
 

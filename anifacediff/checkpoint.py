@@ -32,12 +32,15 @@ class StrictModel(ModelMixin, ConfigMixin):
         return _load_and_check(super(), pretrained_model_name_or_path, kwargs)
 
 
-def load_pretrained(kind: Any, source: str | PathLike[str] | None, **kwargs: Any) -> Any:
+def load_pretrained(
+    kind: Any, source: str | PathLike[str] | None, *, beside: tuple[str, ...] = (), **kwargs: Any
+) -> Any:
     """Load a diffusers or transformers model with nothing missing and nothing left over.
 
     Args:
         kind: the model's class.
         source: a folder or a Hub id.
+        beside: beginnings of keys that the file may hold beside those of the model.
         kwargs: what its ``from_pretrained`` takes.
 
     Raises:
@@ -45,19 +48,23 @@ def load_pretrained(kind: Any, source: str | PathLike[str] | None, **kwargs: Any
     """
     if issubclass(kind, StrictModel):
         return kind.from_pretrained(source, **kwargs)
-    return _load_and_check(kind, source, kwargs)
+    return _load_and_check(kind, source, kwargs, beside)
 
 
-def _load_and_check(kind: Any, source: str | PathLike[str] | None, options: Mapping[str, Any]) -> Any:
+def _load_and_check(
+    kind: Any, source: str | PathLike[str] | None, options: Mapping[str, Any], beside: tuple[str, ...] = ()
+) -> Any:
     options = {"use_safetensors": True, **options, "output_loading_info": True}
     try:
         model, info = kind.from_pretrained(source, **options)
-    except (OSError, SafetensorError, ValueError, RuntimeError) as error:
-        raise CheckpointError(f"Cannot load {source}: {error}") from error
+    except Exception as error:  # whatever a malformed file makes the loaders stumble over
+        raise CheckpointError(f"Cannot load {source}: {type(error).__name__}: {error}") from error
     problems = {
-        name: sorted(map(str, info.get(name) or ())) for name in ("missing_keys", "unexpected_keys", "mismatched_keys")
+        "missing_keys": _names(info.get("missing_keys")),
+        "unexpected_keys": [key for key in _names(info.get("unexpected_keys")) if not key.startswith(beside)],
+        "mismatched_keys": _names(info.get("mismatched_keys")),
+        "errors": list(map(str, info.get("error_msgs") or ())),
     }
-    problems["errors"] = list(map(str, info.get("error_msgs") or ()))
     _raise_if_any(str(source), problems)
     _realign(model)
     return model
@@ -104,6 +111,10 @@ def read_weights(path: str | PathLike[str]) -> dict[str, Tensor]:
             f"{path}: not a readable safetensors file ({error}). It may be truncated: fetch it again and compare its "
             "size; other formats are converted first."
         ) from error
+
+
+def _names(keys: Collection[object] | None) -> list[str]:
+    return sorted(map(str, keys or ()))
 
 
 def _realign(model: nn.Module) -> None:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 from anifacediff.registry import Loader, hookimpl
 
 if TYPE_CHECKING:
-    from diffusers.models.modeling_utils import ModelMixin
     from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 
-    from anifacediff.conditioning.contracts import ControlRenderer
+    from anifacediff.backbone.contracts import ReferenceNetwork, TemporalNetwork
+    from anifacediff.conditioning.contracts import AttentionAdapter, ControlRenderer
     from anifacediff.geometry.contracts import MorphableModel, Rasterizer
 
 
@@ -74,19 +74,19 @@ def anifacediff_control_renderers() -> Mapping[str, Loader[Callable[..., "Contro
 
 
 @hookimpl
-def anifacediff_attention_adapters() -> Mapping[str, Loader[type["ModelMixin"]]]:
+def anifacediff_attention_adapters() -> Mapping[str, Loader[type["AttentionAdapter"]]]:
     """Offer the ExpressionAdapter."""
     return {"expression": _expression_adapter}
 
 
 @hookimpl
-def anifacediff_reference_nets() -> Mapping[str, Loader[type["ModelMixin"]]]:
+def anifacediff_reference_nets() -> Mapping[str, Loader[type["ReferenceNetwork"]]]:
     """Offer the ReferenceNet."""
     return {"reference_net": _reference_net}
 
 
 @hookimpl
-def anifacediff_temporal_modules() -> Mapping[str, Loader[type["ModelMixin"]]]:
+def anifacediff_temporal_modules() -> Mapping[str, Loader[type["TemporalNetwork"]]]:
     """Offer AnimateDiff's motion modules."""
     return {"animatediff": _temporal_modules}
 

@@ -41,10 +41,10 @@ from pluggy import HookimplMarker, HookspecMarker, PluginManager
 from anifacediff.errors import AmbiguousComponentError, PluginError, UnknownComponentError
 
 if TYPE_CHECKING:
-    from diffusers.models.modeling_utils import ModelMixin
     from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 
-    from anifacediff.conditioning.contracts import ControlRenderer
+    from anifacediff.backbone.contracts import ReferenceNetwork, TemporalNetwork
+    from anifacediff.conditioning.contracts import AttentionAdapter, ControlRenderer
     from anifacediff.geometry.contracts import MorphableModel, Rasterizer
     from anifacediff.tracking import Tracker
 
@@ -82,17 +82,17 @@ class HookSpecs:
         ...
 
     @hookspec
-    def anifacediff_attention_adapters(self) -> Mapping[str, Loader[type["ModelMixin"]]]:
+    def anifacediff_attention_adapters(self) -> Mapping[str, Loader[type["AttentionAdapter"]]]:
         """Offer adapters that add attention to a denoiser."""
         ...
 
     @hookspec
-    def anifacediff_reference_nets(self) -> Mapping[str, Loader[type["ModelMixin"]]]:
+    def anifacediff_reference_nets(self) -> Mapping[str, Loader[type["ReferenceNetwork"]]]:
         """Offer networks whose features carry the reference's appearance."""
         ...
 
     @hookspec
-    def anifacediff_temporal_modules(self) -> Mapping[str, Loader[type["ModelMixin"]]]:
+    def anifacediff_temporal_modules(self) -> Mapping[str, Loader[type["TemporalNetwork"]]]:
         """Offer modules that let the frames of a window see each other."""
         ...
 
@@ -260,9 +260,9 @@ class Registry:
         self.trackers = Catalogue[Callable[..., "Tracker"]]("trackers", self._discover)
         self.rasterizers = Catalogue[Callable[..., "Rasterizer"]]("rasterizers", self._discover)
         self.control_renderers = Catalogue[Callable[..., "ControlRenderer"]]("control_renderers", self._discover)
-        self.attention_adapters = Catalogue[type["ModelMixin"]]("attention_adapters", self._discover)
-        self.reference_nets = Catalogue[type["ModelMixin"]]("reference_nets", self._discover)
-        self.temporal_modules = Catalogue[type["ModelMixin"]]("temporal_modules", self._discover)
+        self.attention_adapters = Catalogue[type["AttentionAdapter"]]("attention_adapters", self._discover)
+        self.reference_nets = Catalogue[type["ReferenceNetwork"]]("reference_nets", self._discover)
+        self.temporal_modules = Catalogue[type["TemporalNetwork"]]("temporal_modules", self._discover)
         self.assemblies = Catalogue[type["DiffusionPipeline"]]("assemblies", self._discover)
 
     def plugins(self) -> tuple[PluginStatus, ...]:

@@ -117,12 +117,12 @@ def test_each_condition_matters_alone(denoiser: AnyUNet, parts: Parts):
             assert not torch.allclose(run(denoiser, {name: condition}), plain, atol=1e-3), name
 
 
-def test_no_warnings_about_unknown_arguments(denoiser: AnyUNet, parts: Parts, caplog: pytest.LogCaptureFixture):
+def test_no_warnings_about_unknown_arguments(denoiser: AnyUNet, parts: Parts, diffusers_log: pytest.LogCaptureFixture):
     for part in parts.all:
         with part.attach(denoiser):
             name = next(key for key in parts.conditions(denoiser) if key.startswith(_argument(part)))
             run(denoiser, {name: parts.conditions(denoiser)[name]})
-    assert "not expected" not in caplog.text
+    assert "not expected" not in diffusers_log.text
 
 
 def _argument(part: object) -> str:
@@ -260,7 +260,7 @@ def test_a_net_without_the_layers_is_refused():
 def test_temporal_modules_want_a_bare_denoiser(unet: UNet2DConditionModel, parts: Parts):
     temporal = TemporalModules.for_unet(unet, heads=4)
     with parts.expression.attach(unet), pytest.raises(AttachmentError, match="detach them first"):
-        temporal.attach(unet)
+        temporal.inflate(unet)
     refuse_attached(unet, "anything")
 
 

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from os import PathLike
 from typing import Any, Protocol, runtime_checkable
@@ -17,17 +18,20 @@ from PIL import Image
 from torch import nn
 from transformers import CLIPVisionModelWithProjection
 
-from anifacediff.assemblies.clip import ClipDenoiser, to_pictures
+from anifacediff.assemblies.clip import ClipDenoiser
 from anifacediff.assemblies.loading import load_components, load_scheduler, local_folder, read_index
 from anifacediff.assemblies.parts import PresetName, small_parts, stable_diffusion_parts
 from anifacediff.backbone.reference_net import ReferenceNet
-from anifacediff.backbone.temporal import FrameNorm, check_window, normalise_per_frame
+from anifacediff.backbone.temporal import check_window, normalise_per_frame
+from anifacediff.backbone.temporal import frame_norm_groups as frame_norm_groups_of
+from anifacediff.conditioning.contracts import ControlRenderer
 from anifacediff.conditioning.expression_adapter import ExpressionAdapter
 from anifacediff.conditioning.facial_alignment import FacialAlignment
 from anifacediff.conditioning.image_tokens import ImageTokens
 from anifacediff.conditioning.pose_encoder import PoseEncoder
-from anifacediff.errors import InputError
+from anifacediff.errors import CheckpointError, InputError, ShapeError
 from anifacediff.geometry.faces import FaceParameters
+from anifacediff.media.pictures import to_pictures
 from anifacediff.registry import registry
 from anifacediff.sampling.denoise import Scheduler, denoise_clip, stream_latents
 from anifacediff.sampling.noise import FrameNoise
@@ -35,6 +39,7 @@ from anifacediff.sampling.windows import closed_windows, open_windows
 from anifacediff.shapes import Float, Tensor, UInt8
 
 LONGEST_WINDOW = 24
+USUAL_OVERLAP = 4
 DECODE_CHUNK = 8
 
 
@@ -83,6 +88,16 @@ class AniFaceDiffOutput(BaseOutput):
     control: list[Image.Image]
 
 
+COMPONENTS = {
+    "vae": AutoencoderKL,
+    "image_encoder": CLIPVisionModelWithProjection,
+    "reference_net": ReferenceNet,
+    "unet": UNetMotionModel,
+    "pose_encoder": PoseEncoder,
+    "expression_adapter": ExpressionAdapter,
+}
+
+
 class AniFaceDiffPipeline(DiffusionPipeline):
     """Animate a reference image with the faces of a driving clip.
 
@@ -98,10 +113,16 @@ class AniFaceDiffPipeline(DiffusionPipeline):
         morphable_model: registered name of the face model whose coefficients the clips are given in.
         align_shape: draw the control maps with the reference's shape.
         align_scale: draw them at the reference's scale.
+        anchor: where the face stands in the picture, see :class:`FacialAlignment`.
         convention: named convention of the control maps.
-        temporal_norm: see :meth:`TemporalModules.attach`.
+        rasterizer: registered name of the rasteriser that draws them.
+        frame_norm_groups: if given, the normalisations before the temporal modules treat every frame alone, in so
+            many groups, see :meth:`TemporalModules.inflate`; else they stay as they are in ``unet``.
         untrained: names of the parts without trained weights; announced at each use, saved with the pipeline.
-        alignment: a FacialAlignment to use instead of the one that the four options above describe.
+
+    Raises:
+        InputError: if ``image_size`` does not fit the VAE, or the parts are made for another face model.
+        AttachmentError: if the parts do not fit the denoiser, which is then as it was.
 
     Source: AniFaceDiff (final form: shape and scale alignment, pose features added to the input; v1: shape
     alignment only, pose features concatenated).
@@ -132,10 +153,11 @@ class AniFaceDiffPipeline(DiffusionPipeline):
         morphable_model: str = "parametric",
         align_shape: bool = True,
         align_scale: bool = True,
+        anchor: str = "driving",
         convention: str = "anifacediff",
-        temporal_norm: FrameNorm = "per_frame",
+        rasterizer: str = "span",
+        frame_norm_groups: int | None = None,
         untrained: Sequence[str] = (),
-        alignment: FacialAlignment | None = None,
     ) -> None:
         super().__init__()
         self.register_modules(
@@ -147,32 +169,46 @@ class AniFaceDiffPipeline(DiffusionPipeline):
             expression_adapter=expression_adapter,
             scheduler=scheduler,
         )
+        self.alignment: ControlRenderer = FacialAlignment(
+            registry.morphable_models[morphable_model](),
+            image_size=image_size,
+            rasterizer=registry.rasterizers[rasterizer](),
+            align_shape=align_shape,
+            align_scale=align_scale,
+            anchor=anchor,
+            convention=convention,
+        )
+        self._check_sizes(image_size, self.alignment.morphable_model.num_expression, morphable_model)
+        self._attachments = self._attach(frame_norm_groups)
         self.register_to_config(
             image_size=image_size,
             morphable_model=morphable_model,
             align_shape=align_shape,
             align_scale=align_scale,
+            anchor=anchor,
             convention=convention,
-            temporal_norm=temporal_norm,
+            rasterizer=rasterizer,
+            frame_norm_groups=frame_norm_groups_of(unet) if isinstance(unet, UNetMotionModel) else None,
             untrained=list(untrained),
         )
-        self.alignment = alignment or FacialAlignment(
-            registry.morphable_models[morphable_model](),
-            image_size=image_size,
-            align_shape=align_shape,
-            align_scale=align_scale,
-            convention=convention,
-        )
-        expressions = self.alignment.morphable_model.num_expression
-        if expression_adapter.expression_dim != expressions:
+
+    def _check_sizes(self, image_size: int, expressions: int, morphable_model: str) -> None:
+        if image_size < 1 or image_size % self._stride:
+            raise InputError(f"image_size: must be a multiple of the VAE's {self._stride} pixels, found {image_size}.")
+        if self.expression_adapter.expression_dim != expressions:
             raise InputError(
-                f"expression_adapter: made for {expression_adapter.expression_dim} expression coefficients, but the "
-                f"face model {morphable_model!r} has {expressions}; use the face model that it was trained with."
+                f"expression_adapter: made for {self.expression_adapter.expression_dim} expression coefficients, but "
+                f"the face model {morphable_model!r} has {expressions}; use the one that it was trained with."
             )
-        if isinstance(unet, UNetMotionModel) and temporal_norm == "per_frame":
-            normalise_per_frame(unet)
-        # They stay attached, so that a compiled denoiser is compiled once; they own no weight of the denoiser.
-        self._attachments = [part.attach(unet) for part in (reference_net, pose_encoder, expression_adapter)]
+
+    def _attach(self, frame_norm_groups: int | None) -> ExitStack:
+        """Attach the parts; they stay, so that a compiled denoiser is compiled once, and own none of its weights."""
+        with ExitStack() as stack:
+            if isinstance(self.unet, UNetMotionModel) and frame_norm_groups is not None:
+                stack.enter_context(normalise_per_frame(self.unet, frame_norm_groups))
+            for part in (self.reference_net, self.pose_encoder, self.expression_adapter):
+                stack.enter_context(part.attach(self.unet))
+            return stack.pop_all()
 
     @property
     def untrained_parts(self) -> tuple[str, ...]:
@@ -181,8 +217,7 @@ class AniFaceDiffPipeline(DiffusionPipeline):
 
     def detach(self) -> None:
         """Give the denoiser back as it was; the pipeline cannot be used afterwards."""
-        for attachment in reversed(self._attachments):
-            attachment.detach()
+        self._attachments.close()
 
     @classmethod
     def from_pretrained(  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -190,7 +225,6 @@ class AniFaceDiffPipeline(DiffusionPipeline):
         pretrained_model_name_or_path: str | PathLike[str],
         *,
         torch_dtype: torch.dtype = torch.float32,
-        alignment: FacialAlignment | None = None,
         **hub_options: Any,
     ) -> "AniFaceDiffPipeline":
         """Load a folder that :meth:`save_pretrained` wrote, or a Hub id; JSON and safetensors files only.
@@ -198,27 +232,22 @@ class AniFaceDiffPipeline(DiffusionPipeline):
         Args:
             pretrained_model_name_or_path: folder or Hub id.
             torch_dtype: precision of the parts.
-            alignment: a FacialAlignment to use instead of the described one.
             hub_options: of ``huggingface_hub.snapshot_download``, such as ``revision`` and ``token``.
 
         Raises:
             CheckpointError: if anything is missing, left over, corrupted, or of another shape.
         """
-        folder = local_folder(pretrained_model_name_or_path, **hub_options)
+        folder = local_folder(pretrained_model_name_or_path, (*COMPONENTS, "scheduler"), **hub_options)
         index = read_index(folder, cls.__name__)
-        video = index.get("unet", ("", ""))[1] == UNetMotionModel.__name__
-        kinds = {
-            "vae": AutoencoderKL,
-            "image_encoder": CLIPVisionModelWithProjection,
-            "reference_net": ReferenceNet,
-            "unet": UNetMotionModel if video else UNet2DConditionModel,
-            "pose_encoder": PoseEncoder,
-            "expression_adapter": ExpressionAdapter,
-        }
+        video = index.get("unet") == ["diffusers", UNetMotionModel.__name__]
+        kinds = {**COMPONENTS, "unet": UNetMotionModel if video else UNet2DConditionModel}
         components = load_components(folder, kinds, torch_dtype=torch_dtype)
         described = {name: value for name, value in index.items() if not name.startswith("_") and name not in kinds}
         described["scheduler"] = load_scheduler(folder)
-        return cls(**components, **described, alignment=alignment)
+        try:
+            return cls(**components, **described)
+        except (TypeError, ValueError) as error:
+            raise CheckpointError(f"{folder / 'model_index.json'}: describes no such pipeline: {error}") from error
 
     @classmethod
     def from_stable_diffusion(
@@ -252,7 +281,7 @@ class AniFaceDiffPipeline(DiffusionPipeline):
             InputError: if there is no such preset.
         """
         parts = stable_diffusion_parts(
-            local_folder(stable_diffusion, **hub_options),
+            local_folder(stable_diffusion, ("unet", "vae"), **hub_options),
             motion_adapter=local_folder(motion_adapter, **hub_options),
             image_encoder=local_folder(image_encoder, **hub_options),
             preset=preset,
@@ -299,7 +328,7 @@ class AniFaceDiffPipeline(DiffusionPipeline):
         guidance_scale: float = 1.0,
         seed: int = 0,
         window_size: int | None = None,
-        overlap: int = 4,
+        overlap: int | None = None,
         closed_loop: bool = False,
         eta: float = 0.0,
         on_window: Callable[[int, int], None] | None = None,
@@ -314,14 +343,16 @@ class AniFaceDiffPipeline(DiffusionPipeline):
                 reference, image token, nor expression (Animate Anyone: 3.5). The paper mentions none.
             seed: the same seed gives the same video.
             window_size: frames denoised together; 24, or as many as the temporal modules have positions for.
-            overlap: frames that neighbouring windows share; their predictions are averaged at every step.
+            overlap: frames that neighbouring windows share, 4 if not given; their predictions are averaged at every
+                step.
             closed_loop: the published wrap-round order of windows, which has to finish the whole clip at once.
             eta: share of fresh noise at each step, for DDIM.
             on_window: called with the windows evaluated so far and in all.
 
         Raises:
             InputError: if the clip is empty or an option is out of range.
-            ShapeError: if the parameters do not fit the face model, or a window is longer than the table of positions.
+            ShapeError: if the image is not a square of RGB bytes, the parameters do not fit the face model, or a
+                window is longer than the temporal modules' table of positions.
             AttachmentError: if a processor of this pipeline was replaced by someone else's.
         """
         if not len(driving):
@@ -330,8 +361,10 @@ class AniFaceDiffPipeline(DiffusionPipeline):
             parts = ", ".join(self.untrained_parts)
             warnings.warn(f"No trained weights: {parts}. The pictures mean nothing.", UntrainedWarning, stacklevel=2)
         window_size = self._window_size(window_size)
+        overlap = min(USUAL_OVERLAP, window_size - 1) if overlap is None else overlap
         clip = self._prepare(reference, driving, guidance_scale)
-        shape = (self.vae.config["latent_channels"], self._latent_size, self._latent_size)
+        side = int(self.config["image_size"]) // self._stride
+        shape = (int(self.vae.config["latent_channels"]), side, side)
         noise = FrameNoise(seed, shape, device=self._execution_device, dtype=self.unet.dtype)
         options: dict[str, Any] = {"noise": noise, "num_steps": num_inference_steps, "eta": eta, "on_window": on_window}
         if closed_loop:
@@ -343,20 +376,22 @@ class AniFaceDiffPipeline(DiffusionPipeline):
         return self._finish(stream_latents(clip, self.scheduler, windows=windows, **options), clip)
 
     @property
-    def _latent_size(self) -> int:
-        return int(self.config["image_size"]) // 2 ** (len(self.vae.config["block_out_channels"]) - 1)
+    def _stride(self) -> int:
+        """Pixels of the picture for one of the latents."""
+        return 2 ** (len(self.vae.config["block_out_channels"]) - 1)
 
     def _window_size(self, asked: int | None) -> int:
-        if not isinstance(self.unet, UNetMotionModel):
-            return asked or LONGEST_WINDOW
-        size = asked or min(LONGEST_WINDOW, int(self.unet.config["motion_max_seq_length"]))
-        check_window(self.unet, size)
+        longest = self.unet.config.get("motion_max_seq_length")
+        size = min(LONGEST_WINDOW, longest or LONGEST_WINDOW) if asked is None else asked
+        if longest is not None:
+            check_window(size, longest)
         return size
 
     @torch.no_grad()
     def _prepare(self, reference: Reference, driving: FaceParameters, guidance_scale: float) -> ClipDenoiser:
         device, dtype = self._execution_device, self.unet.dtype
         size = int(self.config["image_size"])
+        _check_picture(reference.image)
         picture = Image.fromarray(reference.image).resize((size, size), Image.Resampling.LANCZOS)
         image = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].to(device, dtype) / 255
         latents = self.vae.encode(image * 2 - 1, return_dict=False)[0].mode() * self.vae.config["scaling_factor"]
@@ -366,7 +401,8 @@ class AniFaceDiffPipeline(DiffusionPipeline):
         driving = driving.to(device)
         return ClipDenoiser(
             unet=self.unet,
-            align=self.alignment.to(device),
+            video="motion_max_seq_length" in self.unet.config,  # holds for a compiled denoiser too
+            align=_moved(self.alignment, device),
             pose_encoder=self.pose_encoder,
             expression_adapter=self.expression_adapter,
             alignment=self.alignment.plan(reference.parameters.to(device), driving[:1]),
@@ -383,13 +419,29 @@ class AniFaceDiffPipeline(DiffusionPipeline):
 
     def _finish(self, segments: Iterator[Float[Tensor, "f c h w"]], clip: ClipDenoiser) -> Iterator[GeneratedFrame]:
         first = 0
-        for segment in segments:
-            for latents in segment.split(DECODE_CHUNK):
-                frames = range(first, first + len(latents))
-                pairs = zip(self._decode(latents), clip.controls(frames), strict=True)
-                yield from (GeneratedFrame(image, control) for image, control in pairs)
-                clip.forget(frames)
-                first = frames.stop
+        try:
+            for segment in segments:
+                for latents in segment.split(DECODE_CHUNK):
+                    frames = range(first, first + len(latents))
+                    pairs = zip(self._decode(latents), clip.controls(frames), strict=True)
+                    yield from (GeneratedFrame(image, control) for image, control in pairs)
+                    clip.forget(frames)
+                    first = frames.stop
+        finally:
+            self.maybe_free_model_hooks()
+
+
+def _moved(renderer: ControlRenderer, device: torch.device) -> ControlRenderer:
+    return renderer.to(device) if isinstance(renderer, nn.Module) else renderer
+
+
+def _check_picture(image: np.ndarray) -> None:
+    height, width, channels = image.shape if image.ndim == 3 else (0, 0, 0)
+    if image.dtype != np.uint8 or channels != 3 or height != width or not height:
+        raise ShapeError(
+            f"reference.image: expected a square of RGB bytes (uint8, size size 3), found {image.dtype} {image.shape}; "
+            "crop the face with anifacediff.tracking.track_image, or with anifacediff.media.SquareCrop."
+        )
 
 
 def _load_for_use(module: nn.Module) -> None:

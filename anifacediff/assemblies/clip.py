@@ -2,27 +2,39 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import torch
-from diffusers.models.unets.unet_motion_model import UNetMotionModel
 from einops import rearrange
 from torch import nn
 
 from anifacediff.backbone.reference_net import ReferenceFeatures
+from anifacediff.conditioning.contracts import ControlRenderer
 from anifacediff.conditioning.expression_adapter import ExpressionAdapter
-from anifacediff.conditioning.facial_alignment import Alignment, FacialAlignment
 from anifacediff.conditioning.pose_encoder import PoseEncoder
 from anifacediff.geometry.faces import FaceParameters
+from anifacediff.media.pictures import to_pictures
 from anifacediff.shapes import Float, Tensor, UInt8
 
 
 @dataclass(frozen=True)
+class _Held:
+    """What is kept of a frame in flight."""
+
+    pose_features: Float[Tensor, "d h w"]
+    control: UInt8[np.ndarray, "height width 3"]
+
+
+@dataclass(frozen=True)
 class ClipDenoiser:
-    """Predicts for any window of a clip; holds the pose features of the frames in flight only.
+    """Predicts for any window of a clip; holds control maps and pose features of the frames in flight only.
+
+    Streamed, those are at most a window's hop for each denoising step, however long the clip.
 
     Attributes:
-        unet: the denoiser, with temporal modules or without; the adapters are attached to it.
+        unet: the denoiser; the adapters are attached to it.
+        video: whether it has temporal modules.
         align: draws the control maps.
         pose_encoder: encodes them.
         expression_adapter: encodes the expression coefficients.
@@ -34,15 +46,16 @@ class ClipDenoiser:
     """
 
     unet: nn.Module
-    align: FacialAlignment
+    video: bool
+    align: ControlRenderer
     pose_encoder: PoseEncoder
     expression_adapter: ExpressionAdapter
-    alignment: Alignment
+    alignment: object
     driving: FaceParameters
     token: Float[Tensor, "1 l d"]
     reference_features: ReferenceFeatures
     guidance_scale: float
-    _pose_features: dict[int, Tensor] = field(default_factory=dict)
+    _held: dict[int, _Held] = field(default_factory=dict)
 
     @torch.no_grad()
     def __call__(
@@ -69,23 +82,19 @@ class ClipDenoiser:
         without, given = self._evaluate(torch.stack([latents, latents]), timestep, tokens, condition)
         return without + self.guidance_scale * (given - without)
 
-    @torch.no_grad()
     def controls(self, frames: range) -> UInt8[np.ndarray, "f h w 3"]:
-        """Draw the control maps of some frames as pictures.
-
-        They are drawn again: kept for all frames in flight, they would take more memory than the denoiser's latents.
-        """
-        return to_pictures(self._maps(self.driving[frames.start : frames.stop]))
+        """The control maps of some frames as pictures; the frames have been evaluated and not been forgotten."""
+        return np.stack([self._held[frame].control for frame in frames])
 
     def forget(self, frames: range) -> None:
         """Drop what is held for frames that are finished."""
         for frame in frames:
-            self._pose_features.pop(frame, None)
+            self._held.pop(frame, None)
 
     def _evaluate(
         self, latents: Float[Tensor, "b f c h w"], timestep: Tensor, tokens: Tensor, condition: Mapping[str, object]
     ) -> Float[Tensor, "b f c h w"]:
-        if isinstance(self.unet, UNetMotionModel):
+        if self.video:
             video = rearrange(latents, "b f c h w -> b c f h w")
             sample = self.unet(video, timestep, tokens, cross_attention_kwargs=dict(condition), return_dict=False)[0]
             return rearrange(sample, "b c f h w -> b f c h w")
@@ -94,20 +103,19 @@ class ClipDenoiser:
         return sample.unflatten(0, latents.shape[:2])
 
     def _features(self, frames: Sequence[int]) -> Float[Tensor, "f d h w"]:
-        """The pose features of some frames, encoded when a frame is first asked for."""
-        new = [frame for frame in frames if frame not in self._pose_features]
-        if new:
-            maps = torch.cat([self._maps(self.driving[frame : frame + 1]) for frame in new])
-            self._pose_features.update(zip(new, self.pose_encoder(maps)["pose_features"], strict=True))
-        return torch.stack([self._pose_features[frame] for frame in frames])
-
-    def _maps(self, driving: FaceParameters) -> Float[Tensor, "f 3 h w"]:
-        maps = self.align.render(self.alignment, driving).normal
-        assert maps is not None
-        return maps
+        """The pose features of some frames; drawn and encoded when a frame is first asked for."""
+        new = [frame for frame in frames if frame not in self._held]
+        for run in _runs(new):
+            maps = self.align.render(self.alignment, self.driving[run.start : run.stop]).normal
+            assert maps is not None
+            features = self.pose_encoder(maps)["pose_features"]
+            held = map(_Held, features, to_pictures(maps))
+            self._held.update(zip(run, held, strict=True))
+        return torch.stack([self._held[frame].pose_features for frame in frames])
 
 
-def to_pictures(images: Float[Tensor, "f c h w"]) -> UInt8[np.ndarray, "f h w c"]:
-    """Turn images in [0, 1] into bytes; values outside are clipped."""
-    levels = (images.float().clamp(0, 1) * 255).round().to(torch.uint8)
-    return np.ascontiguousarray(rearrange(levels, "f c h w -> f h w c").cpu().numpy())
+def _runs(frames: Sequence[int]) -> list[range]:
+    """Consecutive numbers as ranges: 3, 4, 5, 0, 1 are 3-5 and 0-1."""
+    breaks = [index for index in range(1, len(frames)) if frames[index] != frames[index - 1] + 1]
+    edges = pairwise([0, *breaks, len(frames)])
+    return [range(frames[first], frames[last - 1] + 1) for first, last in edges if last > first]

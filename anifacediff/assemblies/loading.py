@@ -1,10 +1,10 @@
 """Pipeline folders in diffusers' layout, read strictly and without running anything found in them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import diffusers
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
@@ -15,24 +15,39 @@ from anifacediff.checkpoint import load_pretrained
 from anifacediff.errors import CheckpointError
 from anifacediff.sampling.denoise import Scheduler
 
-PATTERNS = ("*.json", "*.safetensors")
+CONFIGS = ("config.json", "scheduler_config.json", "*.safetensors.index.json")
+WEIGHTS = ("diffusion_pytorch_model*.safetensors", "model*.safetensors")
+VARIANTS = ("*.fp16.*", "*.fp16-*", "*.non_ema.*", "*.non_ema-*")
 
 
-def local_folder(source: str | PathLike[str], **hub_options: Any) -> Path:
-    """Find a pipeline folder, fetching JSON and safetensors files from the Hub if ``source`` is no folder.
+def local_folder(source: str | PathLike[str], components: Collection[str] = (), **hub_options: Any) -> Path:
+    """Find a folder, fetching JSON and safetensors files from the Hub if ``source`` is no folder.
+
+    Args:
+        source: a folder, or a Hub id.
+        components: of a pipeline, the subfolders that are needed; none for a single model.
+        hub_options: of ``huggingface_hub.snapshot_download``.
 
     Raises:
         CheckpointError: if there is no such folder, and no such Hub repository can be reached.
     """
     if Path(source).is_dir():
         return Path(source)
+    files = (*CONFIGS, *WEIGHTS)
+    within = [f"{name}/{file}" for name in components for file in files]
     try:
-        return Path(snapshot_download(str(source), allow_patterns=list(PATTERNS), **hub_options))
+        snapshot = snapshot_download(
+            str(source),
+            allow_patterns=["model_index.json", *within] if components else list(files),
+            ignore_patterns=list(VARIANTS),
+            **hub_options,
+        )
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise CheckpointError(
             f"{source}: neither a folder here nor a model that the Hub gives out ({type(error).__name__}: "
             f"{str(error).splitlines()[0]}). Check the spelling, the network, and whether the model asks for a login."
         ) from error
+    return Path(snapshot)
 
 
 def read_index(folder: Path, class_name: str) -> dict[str, Any]:
@@ -46,7 +61,7 @@ def read_index(folder: Path, class_name: str) -> dict[str, Any]:
         index = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path}: cannot be read ({error}); a pipeline folder has one.") from error
-    found = index.get("_class_name")
+    found = index.get("_class_name") if isinstance(index, dict) else type(index).__name__
     if found != class_name:
         raise CheckpointError(f"{path}: made by {found}, not by {class_name}; load it with that class.")
     return index
@@ -77,12 +92,15 @@ def load_scheduler(folder: Path) -> Scheduler:
     """
     path = folder / "scheduler" / "scheduler_config.json"
     try:
-        name = json.loads(path.read_text())["_class_name"]
-    except (OSError, ValueError, KeyError) as error:
-        raise CheckpointError(f"{path}: cannot be read ({error!r}).") from error
-    kind = getattr(diffusers, str(name), None)
-    if not (isinstance(kind, type) and issubclass(kind, SchedulerMixin)):
-        raise CheckpointError(f"{path}: {name!r} is no scheduler of diffusers {diffusers.__version__}.")
-    scheduler = kind.from_pretrained(path.parent)
-    assert isinstance(scheduler, Scheduler)
+        name = str(json.loads(path.read_text())["_class_name"])
+        kind = getattr(diffusers, name, None)
+        scheduler = kind.from_pretrained(path.parent) if _is_scheduler(kind) else None
+    except Exception as error:  # whatever a malformed file makes the constructor stumble over
+        raise CheckpointError(f"{path}: cannot be read ({type(error).__name__}: {error}).") from error
+    if not isinstance(scheduler, Scheduler):
+        raise CheckpointError(f"{path}: {name!r} is no scheduler of diffusers {diffusers.__version__} that fits.")
     return scheduler
+
+
+def _is_scheduler(kind: object) -> TypeGuard[type[SchedulerMixin]]:
+    return isinstance(kind, type) and issubclass(kind, SchedulerMixin)

@@ -41,6 +41,7 @@ PRESETS: dict[PresetName, Preset] = {
     "v1": Preset(align_scale=False, placement="concatenate"),
 }
 
+TEXT_HALF = ("text_model.", "text_projection.", "logit_scale")  # of a whole CLIP checkpoint
 SMALL_VAE: dict[str, object] = {
     "down_block_types": ("DownEncoderBlock2D",) * 4,
     "up_block_types": ("UpDecoderBlock2D",) * 4,
@@ -80,6 +81,7 @@ class Parts:
     image_size: int
     morphable_model: str
     align_scale: bool
+    frame_norm_groups: int
     untrained: tuple[str, ...]
 
 
@@ -98,7 +100,7 @@ def stable_diffusion_parts(
     kinds = {"vae": AutoencoderKL, "unet": UNet2DConditionModel}
     loaded = load_components(stable_diffusion, kinds, torch_dtype=torch_dtype)
     temporal = load_pretrained(TemporalModules, motion_adapter, torch_dtype=torch_dtype)
-    encoder = load_pretrained(CLIPVisionModelWithProjection, image_encoder, torch_dtype=torch_dtype)
+    encoder = load_pretrained(CLIPVisionModelWithProjection, image_encoder, beside=TEXT_HALF, torch_dtype=torch_dtype)
     return assemble(loaded["vae"], encoder, loaded["unet"], temporal, choice, image_size, morphable_model)
 
 
@@ -147,20 +149,26 @@ def assemble(
     expression_adapter = ExpressionAdapter.for_unet(unet, expression_dim=face_model.num_expression)
     # Stable Diffusion 1.5's own noise schedule.
     scheduler = DDIMScheduler(
-        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False, steps_offset=1
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        clip_sample=False,
+        steps_offset=1,
+        set_alpha_to_one=False,
     )
     fresh = ("pose_encoder", "expression_adapter", "reference_net")
     return Parts(
         vae=vae.eval(),
         image_encoder=image_encoder.eval(),
         reference_net=reference_net.eval(),
-        unet=temporal.attach(unet).eval(),
+        unet=temporal.inflate(unet).eval(),
         pose_encoder=pose_encoder.type(unet.dtype).eval(),
         expression_adapter=expression_adapter.type(unet.dtype).eval(),
         scheduler=scheduler,
         image_size=image_size,
         morphable_model=morphable_model,
         align_scale=preset.align_scale,
+        frame_norm_groups=int(temporal.config["motion_norm_num_groups"]),
         untrained=("vae", "image_encoder", "unet", *fresh) if everything else fresh,
     )
 

@@ -3,11 +3,20 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from anifacediff.backbone.contracts import ReferenceNetwork as ReferenceNetwork
+    from anifacediff.backbone.contracts import TemporalNetwork as TemporalNetwork
+    from anifacediff.backbone.reference_net import ReferenceFeatures as ReferenceFeatures
     from anifacediff.backbone.reference_net import ReferenceNet as ReferenceNet
     from anifacediff.backbone.temporal import TemporalModules as TemporalModules
+    from anifacediff.backbone.temporal import normalise_per_frame as normalise_per_frame
 else:
     from anifacediff.exports import lazy_exports
 
     __getattr__, __all__ = lazy_exports(
-        __name__, {"reference_net": ("ReferenceNet",), "temporal": ("TemporalModules",)}
+        __name__,
+        {
+            "contracts": ("ReferenceNetwork", "TemporalNetwork"),
+            "reference_net": ("ReferenceFeatures", "ReferenceNet"),
+            "temporal": ("TemporalModules", "normalise_per_frame"),
+        },
     )

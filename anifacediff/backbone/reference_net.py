@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypedDict
 
 import torch
 import torch.nn.functional as F
@@ -22,7 +21,7 @@ from anifacediff.attachment import (
 )
 from anifacediff.checkpoint import StrictModel
 from anifacediff.errors import AttachmentError, ShapeError
-from anifacediff.shapes import Float, Tensor, check_finite
+from anifacediff.shapes import Float, Tensor, check_finite, check_shape
 
 
 @dataclass(frozen=True)
@@ -51,12 +50,6 @@ class ReferenceFeatures:
     guidance: bool = False
 
 
-class ReferenceCondition(TypedDict):
-    """Entries for ``cross_attention_kwargs``."""
-
-    reference_features: ReferenceFeatures
-
-
 class ReferenceNet(StrictModel, UNet2DConditionModel):
     """A ``UNet2DConditionModel`` of which only the inputs of its self-attention layers are used.
 
@@ -74,7 +67,18 @@ class ReferenceNet(StrictModel, UNet2DConditionModel):
 
     @classmethod
     def from_unet(cls, unet: UNet2DConditionModel) -> "ReferenceNet":
-        """Copy a 2D denoiser, weights and all."""
+        """Copy a 2D denoiser, weights and all.
+
+        Raises:
+            AttachmentError: if it is no ``UNet2DConditionModel``, or carries LoRA weights.
+        """
+        if getattr(unet, "peft_config", None):
+            raise AttachmentError("The denoiser carries LoRA weights; fuse or unload them before copying it.")
+        if not isinstance(unet, UNet2DConditionModel):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise AttachmentError(
+                f"ReferenceNet copies a UNet2DConditionModel, found a {type(unet).__name__}; of a video denoiser, "
+                "TemporalModules.deflate(unet) is the 2D one."
+            )
         with torch.device("meta"):
             reference_net = cls.from_config(unet.config)
         assert isinstance(reference_net, cls)
@@ -92,7 +96,21 @@ class ReferenceNet(StrictModel, UNet2DConditionModel):
 
         Returns:
             b l d for each layer, by its place.
+
+        Raises:
+            ShapeError: if the latents have other channels, or the context another batch or width.
+            InputError: if the latents hold NaN or infinity.
         """
+        width = self.config["cross_attention_dim"]  # an integer, or one for each block
+        check_shape("latents", latents, "b c h w", None, self.config["in_channels"], None, None)
+        check_shape(
+            "encoder_hidden_states",
+            encoder_hidden_states,
+            "b l d",
+            latents.shape[0],
+            None,
+            width if isinstance(width, int) else None,
+        )
         check_finite("latents", latents)
         seen: dict[str, Tensor] = {}
 
@@ -120,7 +138,7 @@ class ReferenceNet(StrictModel, UNet2DConditionModel):
         unet: Denoiser,
         *,
         guidance: bool = False,
-    ) -> ReferenceCondition:
+    ) -> dict[str, ReferenceFeatures]:
         """Make the denoiser's condition from reference latents: keys and values, projected once.
 
         Args:
@@ -128,13 +146,16 @@ class ReferenceNet(StrictModel, UNet2DConditionModel):
             encoder_hidden_states: b l d, the context of cross-attention.
             unet: the denoiser that will read them; its key and value projections are used.
             guidance: whether the denoiser sees [unconditional; conditional] rows in one batch; the first
-                half then attends to its own tokens only.
+                half then attends to its own tokens only. Forgotten, both halves see the reference, and
+                guidance does not strengthen it.
 
         Returns:
             Entries for ``cross_attention_kwargs``.
 
         Raises:
             AttachmentError: if the denoiser's self-attention layers are not those of this network.
+            ShapeError: if the latents have other channels, or the context another batch or width.
+            InputError: if the latents hold NaN or infinity.
         """
         layers = self._matching_layers(unet)
         states = self.hidden_states(latents, encoder_hidden_states)
@@ -205,6 +226,11 @@ def _project(attn: Attention, states: Tensor) -> KeysValues:
     return KeysValues(split_heads(attn.to_k(states), attn.heads), split_heads(attn.to_v(states), attn.heads))
 
 
+def _repeated(states: Tensor, repeats: int) -> Tensor:
+    """One row for each frame of a clip; no copy where there is one clip."""
+    return states[:, None].expand(-1, repeats, -1, -1, -1).flatten(0, 1)
+
+
 def _extended(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, memory: KeysValues) -> Tensor:
     rows, references = query.shape[0], memory.key.shape[0]
     if rows % references:
@@ -214,8 +240,8 @@ def _extended(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, me
             "conditional rows share a batch."
         )
     repeats = rows // references
-    keys = torch.cat([key, memory.key.to(key.dtype).repeat_interleave(repeats, 0)], dim=2)
-    values = torch.cat([value, memory.value.to(value.dtype).repeat_interleave(repeats, 0)], dim=2)
+    keys = torch.cat([key, _repeated(memory.key, repeats).to(key.dtype)], dim=2)
+    values = torch.cat([value, _repeated(memory.value, repeats).to(value.dtype)], dim=2)
     if bias is not None:
         bias = F.pad(bias, (0, memory.key.shape[2]))
     return F.scaled_dot_product_attention(query, keys, values, attn_mask=bias)

@@ -12,7 +12,7 @@ from anifacediff.cli.report import progress
 from anifacediff.conditioning import FacialAlignment
 from anifacediff.geometry.snapshots import ControlMaps
 from anifacediff.media import VideoWriter, side_by_side
-from anifacediff.shapes import Float, Tensor
+from anifacediff.media.pictures import to_pictures
 
 Picture = UInt8[np.ndarray, "h w 3"]
 
@@ -32,9 +32,4 @@ def write_aligned(output: Path, faces: Faces, alignment: FacialAlignment, device
 def _pictures(maps: ControlMaps) -> Iterator[Picture]:
     for drawn in (maps.normal, maps.depth, maps.shaded):
         if drawn is not None:
-            yield _picture(drawn)
-
-
-def _picture(drawn: Float[Tensor, "1 c h w"]) -> Picture:
-    levels = (drawn[0].clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
-    return np.ascontiguousarray(np.broadcast_to(levels, (3, *levels.shape[1:])).transpose(1, 2, 0))
+            yield to_pictures(drawn)[0]

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from anifacediff.conditioning.contracts import AttentionAdapter as AttentionAdapter
     from anifacediff.conditioning.contracts import ControlRenderer as ControlRenderer
     from anifacediff.conditioning.expression_adapter import ExpressionAdapter as ExpressionAdapter
     from anifacediff.conditioning.facial_alignment import FacialAlignment as FacialAlignment
@@ -14,7 +15,7 @@ else:
     __getattr__, __all__ = lazy_exports(
         __name__,
         {
-            "contracts": ("ControlRenderer",),
+            "contracts": ("AttentionAdapter", "ControlRenderer"),
             "expression_adapter": ("ExpressionAdapter",),
             "facial_alignment": ("FacialAlignment",),
             "image_tokens": ("ImageTokens",),

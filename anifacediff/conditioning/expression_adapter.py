@@ -1,6 +1,6 @@
 """The Expression Adapter: expression coefficients enter through cross-attention of their own."""
 
-from typing import TypedDict
+import math
 
 import torch
 import torch.nn.functional as F
@@ -21,14 +21,8 @@ from anifacediff.attachment import (
     split_heads,
 )
 from anifacediff.checkpoint import StrictModel
-from anifacediff.errors import AttachmentError, ShapeError
+from anifacediff.errors import AttachmentError, InputError, ShapeError
 from anifacediff.shapes import Float, Tensor, check_finite, check_shape
-
-
-class ExpressionCondition(TypedDict):
-    """Entries for ``cross_attention_kwargs``."""
-
-    expression_tokens: Float[Tensor, "n l d"]
 
 
 class ExpressionProjection(nn.Module):
@@ -77,9 +71,11 @@ class ExpressionAdapter(StrictModel):
         scale: float = 1.0,
     ) -> None:
         super().__init__()
+        if num_tokens < 1 or expression_dim < 1:
+            raise InputError(f"num_tokens, expression_dim: must be positive, found {num_tokens}, {expression_dim}.")
         self.expression_dim = expression_dim
         self.num_tokens = num_tokens
-        self._scale = scale
+        self.scale = scale
         self.project = nn.Linear(expression_dim, num_tokens * cross_attention_dim)
         self.norm = nn.LayerNorm(cross_attention_dim)
         self.places = tuple(layers)
@@ -94,6 +90,8 @@ class ExpressionAdapter(StrictModel):
 
     @scale.setter
     def scale(self, scale: float) -> None:
+        if not math.isfinite(scale):
+            raise InputError(f"scale: must be a finite number, found {scale}.")
         self._scale = scale
         self.register_to_config(scale=scale)
 
@@ -123,7 +121,7 @@ class ExpressionAdapter(StrictModel):
         projected = self.project(expression.to(self.project.weight.dtype))
         return self.norm(projected.unflatten(-1, (self.num_tokens, -1)))
 
-    def forward(self, expression: Float[Tensor, "f e"], *, guidance: bool = False) -> ExpressionCondition:
+    def forward(self, expression: Float[Tensor, "f e"], *, guidance: bool = False) -> dict[str, Tensor]:
         """Make the denoiser's condition for one row of expression coefficients per frame.
 
         Args:
@@ -196,10 +194,11 @@ class ExpressionAttnProcessor(AttachedProcessor):
         self, attn: Attention, hidden_states: Tensor, context: Tensor | None, mask: Tensor | None, tokens: Tensor
     ) -> Tensor:
         rows = hidden_states.shape[0]
+        check_shape("expression_tokens", tokens, "n l d", None, None, self.projection.to_k_expression.in_features)
         if tokens.shape[0] not in (1, rows):
             raise ShapeError(
-                f"expression_tokens: {tokens.shape[0]} rows for {rows} rows of the denoiser. Give one row per frame, "
-                "and call the adapter with guidance=True where unconditional and conditional rows share a batch."
+                f"expression_tokens: {tokens.shape[0]} rows for {rows} rows of the denoiser. Give one row per frame; "
+                "call the adapter with guidance=True if, and only if, unconditional and conditional rows share a batch."
             )
         context = hidden_states if context is None else context
         tokens = tokens.to(hidden_states.dtype)

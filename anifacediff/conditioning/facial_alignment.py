@@ -156,9 +156,11 @@ class FacialAlignment(nn.Module):
         face = face.moved(alignment.similarity(face.box))
         shape = face.shape if alignment.shape is None else alignment.shape.expand(len(face), -1)
         vertices = self._vertices(shape, face)
+        if self.topology.triangles.device != vertices.device:
+            self.topology = self.topology.to(vertices.device)
         return render_maps(
             vertices,
-            self.topology.to(vertices.device),
+            self.topology,
             face.camera,
             size=(self.image_size, self.image_size),
             rasterizer=self.rasterizer,

@@ -2,26 +2,20 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Literal, Protocol, TypedDict, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
 from diffusers.configuration_utils import register_to_config
 from torch import nn
 
-from anifacediff.attachment import Attachment
+from anifacediff.attachment import AttachedModule, Attachment
 from anifacediff.checkpoint import StrictModel
 from anifacediff.errors import AttachmentError, InputError, ShapeError
 from anifacediff.shapes import Float, Tensor, check_finite, check_shape
 
 Placement = Literal["after_conv_in", "latents", "concatenate"]
 PLACEMENTS: tuple[Placement, ...] = ("after_conv_in", "latents", "concatenate")
-
-
-class PoseCondition(TypedDict):
-    """Entries for ``cross_attention_kwargs``."""
-
-    pose_features: Float[Tensor, "f d h w"]
 
 
 @runtime_checkable
@@ -65,6 +59,8 @@ class PoseEncoder(StrictModel):
         super().__init__()
         if placement not in PLACEMENTS:
             raise InputError(f"placement: expected one of {', '.join(PLACEMENTS)}, found {placement!r}.")
+        if not block_out_channels:
+            raise InputError("block_out_channels: at least one width is needed, found none.")
         self.placement: Placement = placement
         self.conditioning_channels = conditioning_channels
         self.stride = 2 ** (len(block_out_channels) - 1)
@@ -116,7 +112,7 @@ class PoseEncoder(StrictModel):
             states = F.silu(block(states))
         return self.conv_out(states)
 
-    def forward(self, maps: Float[Tensor, "f c h w"]) -> PoseCondition:
+    def forward(self, maps: Float[Tensor, "f c h w"]) -> dict[str, Tensor]:
         """Make the denoiser's condition from one control map per frame.
 
         Args:
@@ -140,40 +136,48 @@ class PoseEncoder(StrictModel):
         """
         if isinstance(unet.conv_in, _PoseConv):
             raise AttachmentError("A pose encoder is attached to this denoiser already; detach it first.")
+        if type(unet.conv_in) is not nn.Conv2d:
+            raise AttachmentError(
+                f"The denoiser's conv_in is a {type(unet.conv_in).__name__}, not the stock convolution; fuse or unload "
+                "what was added to it (LoRA), or leave conv_in out of its target modules."
+            )
         self._check_fit(unet)
         assert isinstance(unet, nn.Module)
         stock = unet.conv_in
-        unet.conv_in = _PoseConv(stock, self.placement)
+        ours = _PoseConv(stock, self.placement, self.conv_out.out_channels)
+        unet.conv_in = ours
         handle = unet.register_forward_pre_hook(_join_features, with_kwargs=True)
 
         def undo() -> None:
             handle.remove()
-            unet.conv_in = stock
+            if unet.conv_in is ours:
+                unet.conv_in = stock
 
         return Attachment(undo)
 
     def _check_fit(self, unet: ConvInDenoiser) -> None:
         width = self.conv_out.out_channels
-        if self.placement == "after_conv_in" and width != unet.conv_in.out_channels:
+        fits = {
+            "after_conv_in": width == unet.conv_in.out_channels,
+            "latents": width == unet.conv_in.in_channels,
+            "concatenate": width < unet.conv_in.in_channels,
+        }
+        if not fits[self.placement]:
             raise AttachmentError(
-                f"The features have {width} channels, the denoiser's conv_in gives {unet.conv_in.out_channels}: "
-                "build the encoder with PoseEncoder.for_unet(unet)."
-            )
-        if self.placement == "concatenate" and width >= unet.conv_in.in_channels:
-            raise AttachmentError(
-                f"The features have {width} channels, the denoiser takes {unet.conv_in.in_channels} in all: "
-                "build it with in_channels = latent channels + feature channels."
+                f"The features have {width} channels, which at the placement {self.placement!r} do not fit a denoiser "
+                f"whose conv_in takes {unet.conv_in.in_channels} and gives {unet.conv_in.out_channels}: build the "
+                "encoder with PoseEncoder.for_unet(unet, placement=...)."
             )
 
 
-class _PoseConv(nn.Conv2d):
+class _PoseConv(AttachedModule, nn.Conv2d):
     """The denoiser's first convolution, for an input that carries pose features in its last channels.
 
     The weights are the stock module's own parameters, under the same names. The features travel in the
     input, so that nothing is remembered between calls.
     """
 
-    def __init__(self, stock: nn.Conv2d, placement: Placement) -> None:
+    def __init__(self, stock: nn.Conv2d, placement: Placement, pose_channels: int) -> None:
         super().__init__(
             stock.in_channels,
             stock.out_channels,
@@ -183,16 +187,16 @@ class _PoseConv(nn.Conv2d):
         )
         self.weight, self.bias = stock.weight, stock.bias
         self.placement: Placement = placement
+        self.pose_channels = pose_channels
 
     def forward(self, input: Tensor) -> Tensor:
         extra = input.shape[1] - self.in_channels
         if self.placement == "concatenate" or extra == 0:
             return super().forward(input)
-        if self.placement == "after_conv_in":
-            latents, features = input.split([self.in_channels, extra], dim=1)
-            return super().forward(latents) + features
-        latents, features = input.chunk(2, dim=1)
-        return super().forward(latents + features)
+        latents, features = input.split([self.in_channels, extra], dim=1)
+        if self.placement == "latents":
+            return super().forward(latents + features)
+        return super().forward(latents) + features
 
 
 def _join_features(
@@ -201,17 +205,24 @@ def _join_features(
     conditions = kwargs.get("cross_attention_kwargs")
     if not isinstance(conditions, dict) or "pose_features" not in conditions:
         return args, kwargs
+    conv_in = unet.conv_in
+    if not isinstance(conv_in, _PoseConv):
+        raise AttachmentError(
+            f"The conv_in attached to this denoiser was replaced by a {type(conv_in).__name__}, so pose_features would "
+            "be ignored. Detach, change the denoiser, then attach again."
+        )
     others = {name: value for name, value in conditions.items() if name != "pose_features"}
     sample = args[0] if args else kwargs["sample"]
-    joined = _concatenate(sample, conditions["pose_features"])  # pyright: ignore[reportArgumentType]
+    joined = _concatenate(sample, conditions["pose_features"], conv_in.pose_channels)  # pyright: ignore[reportArgumentType]
     kwargs = {**kwargs, "cross_attention_kwargs": others}
     return ((joined, *args[1:]), kwargs) if args else ((), {**kwargs, "sample": joined})
 
 
-def _concatenate(sample: Tensor, features: Tensor) -> Tensor:
+def _concatenate(sample: Tensor, features: Tensor, channels: int) -> Tensor:
     """Append features to the channels of latents ``n c h w`` or ``b c f h w``."""
     video = sample.ndim == 5
     rows = sample.shape[0] * (sample.shape[2] if video else 1)
+    check_shape("pose_features", features, "f d h w", None, channels, None, None)
     if rows % features.shape[0] or features.shape[-2:] != sample.shape[-2:]:
         raise ShapeError(
             f"pose_features: {tuple(features.shape)} do not fit latents of {rows} rows at "

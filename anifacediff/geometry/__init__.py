@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from anifacediff.geometry.head import ParametricHead as ParametricHead
     from anifacediff.geometry.morphable import SkinnedModel as SkinnedModel
     from anifacediff.geometry.rasterizer import SpanRasterizer as SpanRasterizer
+    from anifacediff.geometry.snapshots import CONVENTIONS as CONVENTIONS
+    from anifacediff.geometry.snapshots import ControlMaps as ControlMaps
+    from anifacediff.geometry.snapshots import Topology as Topology
+    from anifacediff.geometry.snapshots import render_maps as render_maps
 else:
     from anifacediff.exports import lazy_exports
 
@@ -27,5 +31,6 @@ else:
             "head": ("ParametricHead",),
             "morphable": ("SkinnedModel",),
             "rasterizer": ("SpanRasterizer",),
+            "snapshots": ("CONVENTIONS", "ControlMaps", "Topology", "render_maps"),
         },
     )

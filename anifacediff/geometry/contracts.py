@@ -48,9 +48,7 @@ class MorphableModel(Protocol):
 class LandmarkedModel(MorphableModel, Protocol):
     """A morphable model that knows where the 68 iBUG landmarks lie on it, so that it can be fitted to them."""
 
-    def landmarks(
-        self, vertices: Float[Tensor, "f v 3"], pose: Float[Tensor, "f j 3"]
-    ) -> Float[Tensor, "f 68 3"]:
+    def landmarks(self, vertices: Float[Tensor, "f v 3"], pose: Float[Tensor, "f j 3"]) -> Float[Tensor, "f 68 3"]:
         """Pick the landmarks out of posed vertices; the jaw line follows the silhouette that ``pose`` shows."""
         ...
 

@@ -6,16 +6,25 @@ top-left pixel at (0.5, 0.5). Every tensor has the frames as its first axis.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
 
 from anifacediff.errors import ShapeError
-from anifacediff.shapes import Float, Tensor, check_finite
+from anifacediff.shapes import Float, Tensor, check_finite, check_shape
 
 # typing.Self cannot be checked at run time outside decorated classes.
 PerFrameT = TypeVar("PerFrameT", bound="PerFrame")
+ValueT = TypeVar("ValueT")
+
+
+def _derived(value: ValueT, **fields: object) -> ValueT:
+    """Copy a frozen dataclass with other fields, without looking for NaN again, for which a GPU would be waited for."""
+    derived = copy(value)
+    vars(derived).update(fields)
+    return derived
 
 
 class PerFrame(ABC):
@@ -24,6 +33,10 @@ class PerFrame(ABC):
     @abstractmethod
     def map(self: PerFrameT, change: Callable[[Tensor], Tensor]) -> PerFrameT:
         """Return a copy with ``change`` applied to every tensor."""
+
+    def __len__(self) -> int:
+        """The number of frames."""
+        return len(next(iter(vars(self).values())))
 
     def __getitem__(self: PerFrameT, frames: slice) -> PerFrameT:
         """Return some of the frames."""
@@ -124,6 +137,10 @@ class Camera(Protocol):
         """The camera whose pictures are moved by ``similarity``."""
         ...
 
+    def __len__(self) -> int:
+        """The number of frames."""
+        ...
+
     def __getitem__(self, frames: slice) -> "Camera": ...
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "Camera": ...
@@ -138,17 +155,27 @@ class WeakPerspective(PerFrame):
     Attributes:
         scale: f, pixels for one unit of model space.
         translation: f 2, the pixel on which the origin of model space lands.
+
+    Raises:
+        ShapeError: if the fields are not f and f 2.
+        InputError: if a value is NaN or infinite.
     """
 
     scale: Float[Tensor, "f"]
     translation: Float[Tensor, "f 2"]
+
+    def __post_init__(self) -> None:
+        check_shape("WeakPerspective.scale", self.scale, "f", None)
+        check_shape("WeakPerspective.translation", self.translation, "f 2", len(self.scale), 2)
+        check_finite("WeakPerspective.scale", self.scale)
+        check_finite("WeakPerspective.translation", self.translation)
 
     @property
     def perspective(self) -> bool:
         return False
 
     def map(self, change: Callable[[Tensor], Tensor]) -> "WeakPerspective":
-        return replace(self, scale=change(self.scale), translation=change(self.translation))
+        return _derived(self, scale=change(self.scale), translation=change(self.translation))
 
     def project(self, points: Float[Tensor, "f n 3"]) -> Float[Tensor, "f n 3"]:
         scaled = points * self.scale[:, None, None]
@@ -158,7 +185,7 @@ class WeakPerspective(PerFrame):
 
     def moved(self, similarity: Similarity) -> "WeakPerspective":
         origin = similarity(self.translation[:, None])[:, 0]
-        return WeakPerspective(self.scale * similarity.scale, origin)
+        return _derived(self, scale=self.scale * similarity.scale, translation=origin)
 
 
 @dataclass(frozen=True)
@@ -173,8 +200,10 @@ class FaceParameters:
         box: the face box in pixels of the canvas.
         canvas: height and width of the canvas in pixels.
 
+    Values are looked at for NaN where parameters are made, not in the slices and copies made of them.
+
     Raises:
-        ShapeError: if the fields disagree about the number of frames.
+        ShapeError: if a field has other axes than those above, or another number of frames.
         InputError: if a value is NaN or infinite.
     """
 
@@ -186,27 +215,17 @@ class FaceParameters:
     canvas: tuple[int, int]
 
     def __post_init__(self) -> None:
-        tensors = {
-            "shape": self.shape,
-            "expression": self.expression,
-            "pose": self.pose,
-            "box.corners": self.box.corners,
-        }
-        frames = self.shape.shape[0]
-        for name, tensor in tensors.items():
-            if tensor.shape[0] != frames:
-                raise ShapeError(
-                    f"FaceParameters.{name}: has {tensor.shape[0]} frames, but shape has {frames}; "
-                    "every field needs one row for each frame."
-                )
-            check_finite(f"FaceParameters.{name}", tensor)
+        self._check_shapes()
+        check_finite("FaceParameters.shape", self.shape)
+        check_finite("FaceParameters.expression", self.expression)
+        check_finite("FaceParameters.pose", self.pose)
+        check_finite("FaceParameters.box.corners", self.box.corners)
 
     def __len__(self) -> int:
         return self.shape.shape[0]
 
     def __getitem__(self, frames: slice) -> "FaceParameters":
-        return replace(
-            self,
+        return self._changed(
             shape=self.shape[frames],
             expression=self.expression[frames],
             pose=self.pose[frames],
@@ -216,8 +235,7 @@ class FaceParameters:
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "FaceParameters":
         """Return a copy on another device or in another precision."""
-        return replace(
-            self,
+        return self._changed(
             shape=self.shape.to(device=device, dtype=dtype),
             expression=self.expression.to(device=device, dtype=dtype),
             pose=self.pose.to(device=device, dtype=dtype),
@@ -227,9 +245,22 @@ class FaceParameters:
 
     def moved(self, similarity: Similarity, canvas: tuple[int, int] | None = None) -> "FaceParameters":
         """The same faces after a similarity of the image plane, on a canvas of another size if given."""
-        return replace(
-            self,
+        return self._changed(
             camera=self.camera.moved(similarity),
             box=self.box.moved(similarity),
             canvas=self.canvas if canvas is None else canvas,
         )
+
+    def _changed(self, **fields: object) -> "FaceParameters":
+        changed = _derived(self, **fields)
+        changed._check_shapes()
+        return changed
+
+    def _check_shapes(self) -> None:
+        check_shape("FaceParameters.shape", self.shape, "f s", None, None)
+        frames = len(self)
+        check_shape("FaceParameters.expression", self.expression, "f e", frames, None)
+        check_shape("FaceParameters.pose", self.pose, "f j 3", frames, None, 3)
+        check_shape("FaceParameters.box.corners", self.box.corners, "f 4", frames, 4)
+        if len(self.camera) != frames:
+            raise ShapeError(f"FaceParameters.camera: has {len(self.camera)} frames, but shape has {frames}.")

@@ -2,12 +2,14 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
+from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from anifacediff.errors import InputError, MediaError, OutputError
+from anifacediff.errors import InputError, MediaError, OutputError, ShapeError
 
 IMAGE_FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM")
 """The formats, in Pillow's words, that are read; anything else is left to the video reader."""
@@ -47,8 +49,10 @@ def write_image(path: str | os.PathLike[str], image: UInt8[np.ndarray, "h w 3"])
         image: h w 3, RGB, row 0 at the top.
 
     Raises:
+        ShapeError: if the image is not h w 3 bytes.
         OutputError: if the suffix is unknown or the file cannot be written.
     """
+    check_picture("image", image)
     try:
         Image.fromarray(image).save(path)
     except (OSError, ValueError) as error:
@@ -120,11 +124,17 @@ def oriented_size(image: Image.Image) -> tuple[int, int]:
     return (image.width, image.height) if turned else (image.height, image.width)
 
 
+def check_picture(name: str, image: NDArray[Any]) -> None:
+    """Raise :class:`ShapeError` unless ``image`` is RGB bytes, h w 3, with at least one pixel."""
+    if image.ndim != 3 or image.shape[-1] != 3 or image.dtype != np.uint8 or 0 in image.shape:
+        raise ShapeError(f"{name}: expected uint8 pixels (h w 3) in RGB, found {image.dtype} {image.shape}.")
+
+
 def require_file(path: Path) -> None:
     """Raise :class:`MediaError` unless ``path`` is a file with something in it."""
-    if path.is_dir():
+    if os.path.isdir(path):  # unlike Path.is_dir, False for a name that no file can have
         raise MediaError(f"{path}: this is a folder; give a file.")
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise MediaError(f"{path}: there is no such file.")
     if path.stat().st_size == 0:
         raise MediaError(f"{path}: the file is empty (0 bytes). Copy or export it again.")

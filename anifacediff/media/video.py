@@ -100,7 +100,7 @@ class _Reader(Protocol):
 
 
 def _open_reader(path: Path, fps: Fraction) -> _Reader:
-    if path.is_dir():
+    if os.path.isdir(path):
         return _Images(_frame_files(path), fps)
     image = identify_image(path)
     if image is None:

@@ -22,7 +22,7 @@ from PIL import Image
 
 from anifacediff.errors import OutputError, ShapeError
 from anifacediff.media.audio import AudioTrack
-from anifacediff.media.images import write_image
+from anifacediff.media.images import check_picture, write_image
 
 
 @dataclass(frozen=True)
@@ -46,14 +46,14 @@ class _Format:
 
 _H264 = _Format(
     codec="libx264",
-    options={"crf": "17", "preset": "medium"},
+    options={"crf": "17", "preset": "medium", "rc-lookahead": "10", "threads": "2"},  # holds few frames
     copied_sound=frozenset({"aac", "mp3", "ac3"}),
     sound_encoder="aac",
     container_options={"movflags": "+faststart"},
 )
 _VP9 = _Format(
     codec="libvpx-vp9",
-    options={"crf": "24", "b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1"},
+    options={"crf": "24", "b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1", "lag-in-frames": "10"},
     copied_sound=frozenset({"opus", "vorbis"}),
     sound_encoder="libopus",
 )
@@ -86,7 +86,7 @@ class VideoWriter:
     Raises:
         OutputError: if ``path`` cannot be written, or is ``audio_from``; or, later, if writing fails.
         MediaError: while writing, if the sound of ``audio_from`` cannot be read.
-        ShapeError: while writing, if a frame has another size than the first one.
+        ShapeError: while writing, if a frame is not h w 3 bytes, or has another size than the first one.
     """
 
     def __init__(
@@ -100,8 +100,11 @@ class VideoWriter:
             raise OutputError(f"{path}: a GIF shows at most {_GIF_FPS} frames per second, not {float(self._fps):g}.")
 
     def __enter__(self) -> "VideoWriter":
-        self._folder = Path(tempfile.mkdtemp(prefix=f".{self.path.name}.", suffix=".partial", dir=self.path.parent))
-        self._partial = self._folder / self.path.name
+        try:
+            self._folder = Path(tempfile.mkdtemp(prefix=".", suffix=".partial", dir=self.path.parent))
+        except OSError as error:
+            raise self._failed(error) from error
+        self._partial = self._folder / f"result{self.path.suffix}"
         self._size: tuple[int, ...] | None = None
         try:
             self._sink = self._open_sink()
@@ -112,6 +115,7 @@ class VideoWriter:
 
     def write(self, frame: UInt8[np.ndarray, "h w 3"]) -> None:
         """Append a frame: h w 3, RGB, row 0 at the top."""
+        check_picture("frame", frame)
         if self._size is None:
             self._size = frame.shape
         if frame.shape != self._size:
@@ -171,17 +175,23 @@ def check_writable(path: str | os.PathLike[str], *, inputs: Iterable[str | os.Pa
         inputs: files and folders that must not be overwritten.
 
     Raises:
-        OutputError: if the suffix is unknown, the folder around it is missing or not writable, something
-            is in the way, or ``path`` is one of the inputs.
+        OutputError: if the name is impossible (too long), the suffix is unknown, the folder around it is missing
+            or not writable, something is in the way, or ``path`` is one of the inputs.
     """
     path = Path(path)
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError) as error:
+        raise OutputError(f"{path}: nothing can be written there ({error}). Choose another name.") from error
     suffix = path.suffix.lower()
     if suffix and suffix not in _FORMATS:
         raise OutputError(
             f"{path}: unknown suffix {suffix!r}. Use {', '.join(_FORMATS)}, or no suffix for a folder of PNG images."
         )
     for source in map(Path, inputs):
-        if path.resolve() == source.resolve() or (path.exists() and source.exists() and path.samefile(source)):
+        if os.path.exists(source) and path.exists() and path.samefile(source):
             raise OutputError(f"{path}: this is the input itself, which would be overwritten. Choose another name.")
     if suffix and path.is_dir():
         raise OutputError(f"{path}: a folder of this name is in the way. Choose another name.")

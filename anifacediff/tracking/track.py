@@ -2,17 +2,18 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 from jaxtyping import Float64, UInt8
 from numpy.typing import NDArray
 
-from anifacediff.errors import InputError, NoFaceError, SeveralFacesError, ShapeError, UnknownComponentError
+from anifacediff.errors import InputError, NoFaceError, SeveralFacesError, UnknownComponentError
 from anifacediff.geometry.contracts import LandmarkedModel
 from anifacediff.geometry.faces import FaceParameters
 from anifacediff.media.crop import SquareCrop
+from anifacediff.media.images import check_picture
 from anifacediff.registry import registry
 from anifacediff.shapes import Float, Tensor
 from anifacediff.tracking.contracts import DetectedFace, FaceRectangle, Tracker, extent
@@ -114,7 +115,7 @@ def track_image(
     found = _search(tracker, image, "the image")
     if not found:
         raise NoFaceError(f"No face was found in the image {_size(image)} by {_name(tracker)}. {_BY_HAND}")
-    chosen = _choose(found, face, f"the image {_size(image)}")
+    chosen = _choose(found, face, f"the image {_size(image)}", option="--face")
     height, width = image.shape[:2]
     tracked = track_faces(
         [chosen], model=model, smoothing=0.0, margin=margin, image_size=image_size, frame_size=(height, width)
@@ -149,8 +150,9 @@ def track_clip(
     Raises:
         NoFaceError: if no frame shows a face, or one does not and ``missing`` is ``"raise"``.
         SeveralFacesError: if there are several and ``face`` is not given.
-        InputError: if there are no frames, or ``face`` is no index of a face.
+        InputError: if there are no frames, ``face`` is no index of a face, or ``missing`` is another word.
     """
+    _check_missing(missing)
     follower = _Follower(tracker, face)
     faces = [follower(image) for image in frames]
     follower.check()
@@ -194,7 +196,9 @@ def track_faces(
 
     Raises:
         NoFaceError: if there is none at all, or one is None and ``missing`` is ``"raise"``.
+        InputError: if ``missing`` is another word.
     """
+    _check_missing(missing)
     absent = tuple(number for number, face in enumerate(faces) if face is None)
     if len(absent) == len(faces):
         raise NoFaceError(f"No face was found in any of {len(faces)} frames. {_BY_HAND}")
@@ -223,7 +227,8 @@ def default_tracker() -> Tracker:
         failed = [f"{plugin.plugin}: {plugin.reason}" for plugin in registry.plugins() if plugin.status != "ok"]
         why = f" Plugins that were not loaded: {'; '.join(failed)}." if failed else ""
         raise UnknownComponentError(
-            f'No face tracker is installed. Install one with: pip install "anifacediff[dlib]".{why} '
+            f'No face tracker is installed. Install one with: pip install "anifacediff[dlib]", or in a clone of the '
+            f"repository: pip install -e plugins/anifacediff-dlib.{why} "
             "Without one, give landmarks by hand (anifacediff.tracking.track_faces), or ready FaceParameters."
         )
     return registry.trackers[names[0]]()
@@ -245,7 +250,8 @@ class _Follower:
         if self._last is not None:
             chosen = _nearest(found, self._last.box, self._unseen)
         else:
-            chosen = _choose(found, self._face, f"frame {self._number} {_size(image)}") if found else None
+            where = f"frame {self._number} {_size(image)}"
+            chosen = _choose(found, self._face, where, option="--driving-face") if found else None
         self.frame_size = image.shape[0], image.shape[1]
         self._number += 1
         self._unseen = 0 if chosen is not None else self._unseen + 1
@@ -262,19 +268,23 @@ class _Follower:
             )
 
 
+def _check_missing(missing: str) -> None:
+    if missing not in get_args(Missing):
+        raise InputError(f"missing: expected one of {', '.join(get_args(Missing))}; found {missing!r}.")
+
+
 def _search(tracker: Tracker, image: Unchecked, where: str) -> tuple[DetectedFace, ...]:
-    if image.ndim != 3 or image.shape[-1] != 3 or image.dtype != np.uint8 or 0 in image.shape:
-        raise ShapeError(f"{where}: expected uint8 pixels (h w 3) in RGB, found {image.dtype} {image.shape}.")
+    check_picture(where, image)
     return tracker(image)
 
 
-def _choose(found: tuple[DetectedFace, ...], face: int | None, where: str) -> DetectedFace:
+def _choose(found: tuple[DetectedFace, ...], face: int | None, where: str, *, option: str) -> DetectedFace:
     if face is None and len(found) == 1:
         return found[0]
     if face is not None and 0 <= face < len(found):
         return found[face]
     listed = "; ".join(f"[{index}] {_box_text(one.box)}" for index, one in enumerate(found))
-    how = "Choose one with face=INDEX (command line: --face INDEX)"
+    how = f"Choose one with face=INDEX (command line: {option} INDEX)"
     if face is None:
         raise SeveralFacesError(f"{len(found)} faces were found in {where}: {listed}. {how}.")
     raise InputError(f"face={face}: {where} shows {len(found)} face(s): {listed}. {how}.")

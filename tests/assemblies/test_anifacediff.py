@@ -1,7 +1,7 @@
 import json
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +9,23 @@ import pytest
 import torch
 from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, EulerAncestralDiscreteScheduler, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor2_0
+from diffusers.models.unets.unet_motion_model import AnimateDiffTransformer3D, UNetMotionModel
+from jaxtyping import TypeCheckError
+from networks import make_unet
 from safetensors.torch import load_file, save_file
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from anifacediff.assemblies.anifacediff import AniFaceDiffOutput, AniFaceDiffPipeline, UntrainedWarning
-from anifacediff.assemblies.parts import widen_input
-from anifacediff.backbone.temporal import TemporalModules
+from anifacediff.assemblies.parts import small_parts, widen_input
+from anifacediff.backbone.temporal import TemporalModules, frame_norm_groups
+from anifacediff.conditioning.expression_adapter import ExpressionAdapter
+from anifacediff.conditioning.image_tokens import ImageTokens
+from anifacediff.conditioning.pose_encoder import PoseEncoder
 from anifacediff.errors import AttachmentError, CheckpointError, InputError, ShapeError
 from anifacediff.geometry.faces import Box, FaceParameters, WeakPerspective
+from anifacediff.sampling.denoise import denoise_clip, stream_latents
+from anifacediff.sampling.noise import FrameNoise
+from anifacediff.sampling.windows import open_windows
 
 SIZE = 64
 SAVED = Path(__file__).parent / "saved"
@@ -102,32 +111,68 @@ def test_frames_leave_from_the_front(pipe: AniFaceDiffPipeline, reference: Portr
     assert 1 + sum(1 for _ in stream) == 40
 
 
-def test_every_input_matters(pipe: AniFaceDiffPipeline, reference: Portrait):
+def test_every_path_matters_alone(pipe: AniFaceDiffPipeline, reference: Portrait, monkeypatch: pytest.MonkeyPatch):
+    base = generate(pipe, reference)
+    dark = Portrait(np.zeros_like(reference.image), reference.parameters)
+    with monkeypatch.context() as patch:
+        patch.setattr(ImageTokens, "forward", lambda self, images: torch.zeros(1, 1, 32))
+        without_token = generate(pipe, reference)
+        assert not np.array_equal(without_token, base), "CLIP token"
+        assert not np.array_equal(generate(pipe, dark), without_token), "ReferenceNet"
+    pipe.expression_adapter.scale = 0.0
+    try:
+        assert not np.array_equal(generate(pipe, reference), base), "Expression Adapter"
+    finally:
+        pipe.expression_adapter.scale = 1.0
+    with monkeypatch.context() as patch:
+        patch.setattr(PoseEncoder, "features", lambda self, maps: torch.zeros(len(maps), 32, SIZE // 8, SIZE // 8))
+        assert not np.array_equal(generate(pipe, reference), base), "Pose Encoder"
+
+
+def test_streamed_equals_clip_wide(pipe: AniFaceDiffPipeline, reference: Portrait):
+    """The skewed order of the windows against a whole step for all of them, on the real denoiser."""
+    driving = faces(pipe, 100)
+    clip = pipe._prepare(reference, driving, 2.0)
+    windows = open_windows(100, 24, 4)
+    run = {"windows": windows, "noise": FrameNoise(0, (4, SIZE // 8, SIZE // 8)), "num_steps": 3}
+    with torch.no_grad():
+        streamed = torch.cat(list(stream_latents(clip, pipe.scheduler, **run)))
+        assert torch.equal(streamed, denoise_clip(clip, pipe.scheduler, **run))
+    assert len(streamed) == 100
+
+
+def test_a_closed_loop_wraps_round(pipe: AniFaceDiffPipeline, reference: Portrait):
+    open_order = generate(pipe, reference, 10, window_size=6, overlap=2)
+    closed = generate(pipe, reference, 10, window_size=6, overlap=2, closed_loop=True)
+    assert closed.shape == open_order.shape
+    assert not np.array_equal(closed, open_order)
+    one_window = generate(pipe, reference, window_size=6)
+    assert np.array_equal(generate(pipe, reference, window_size=6, closed_loop=True), one_window)
+
+
+def test_guidance_contrasts_two_evaluations(pipe: AniFaceDiffPipeline, reference: Portrait):
     driving = faces(pipe, 4)
-    base = arrays(pipe(reference, driving, num_inference_steps=2))
-    other_image = Portrait(255 - reference.image, reference.parameters)
-    pose = driving.pose.clone()
-    pose[:, 0, 1] += 0.5
-    expression = FaceParameters(
-        driving.shape, driving.expression + 1, driving.pose, driving.camera, driving.box, driving.canvas
-    )
-    turned = FaceParameters(driving.shape, driving.expression, pose, driving.camera, driving.box, driving.canvas)
-    for image, clip in ((other_image, driving), (reference, expression), (reference, turned)):
-        assert not np.array_equal(arrays(pipe(image, clip, num_inference_steps=2)), base)
+    latents, timestep, frames = torch.randn(4, 4, SIZE // 8, SIZE // 8), torch.tensor(500), range(4)
+    given = pipe._prepare(reference, driving, 1.0)
+    guided = pipe._prepare(reference, driving, 3.5)
+    pose = {"pose_features": guided._features(frames)}
+    nothing = torch.zeros(4, 1, 32)
+    with torch.no_grad():
+        without = pipe.unet(latents.transpose(0, 1)[None], timestep, nothing, cross_attention_kwargs=pose)[0][0]
+    without = without.transpose(0, 1)
+    expected = without + 3.5 * (given(latents, timestep, frames) - without)
+    torch.testing.assert_close(guided(latents, timestep, frames), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_long_clips_do_not_depend_on_the_order_of_windows(pipe: AniFaceDiffPipeline, reference: Portrait):
-    """One window that wraps nothing: the closed loop of a short clip is the open order."""
-    assert np.array_equal(
-        generate(pipe, reference, window_size=6), generate(pipe, reference, window_size=6, closed_loop=True)
-    )
-
-
-def test_guidance(pipe: AniFaceDiffPipeline, reference: Portrait):
-    plain = generate(pipe, reference)
-    assert not np.array_equal(generate(pipe, reference, guidance_scale=3.5), plain)
-    almost = generate(pipe, reference, guidance_scale=1 + 1e-6).astype(int)
-    assert np.abs(almost - plain).max() <= 1, "guidance 1 is the conditional prediction"
+def test_conditions_are_held_for_the_frames_in_flight_only(pipe: AniFaceDiffPipeline, reference: Portrait):
+    held: list[int] = []
+    clip = pipe._prepare(reference, faces(pipe, 60), 1.0)
+    noise = FrameNoise(0, (4, SIZE // 8, SIZE // 8))
+    latents = stream_latents(clip, pipe.scheduler, windows=open_windows(60, 6, 2), noise=noise, num_steps=3)
+    for _ in pipe._finish(latents, clip):
+        held.append(len(clip._held))
+    assert max(held) <= 3 * 4 + 6
+    assert not clip._held
 
 
 @pytest.mark.parametrize("scheduler", [DPMSolverMultistepScheduler, EulerAncestralDiscreteScheduler])
@@ -165,6 +210,31 @@ def test_round_trip_is_bit_equal(pipe: AniFaceDiffPipeline, reference: Portrait,
     assert loaded.untrained_parts == pipe.untrained_parts
     keys = load_file(tmp_path / "unet" / "diffusion_pytorch_model.safetensors").keys()
     assert not any("expression" in key or "pose" in key.replace("pos_embed", "") for key in keys)
+
+
+@pytest.mark.parametrize("frame_norm_groups", [None, 8])
+def test_round_trip_of_every_setting(reference: Portrait, tmp_path: Path, frame_norm_groups: int | None):
+    parts = small_parts(seed=0, preset="final", image_size=SIZE, morphable_model="parametric")
+    settings = vars(parts) | {"frame_norm_groups": frame_norm_groups, "align_scale": False}
+    if frame_norm_groups is None:
+        normalise_as_stock(parts.unet)
+    pipe = AniFaceDiffPipeline(
+        **settings, align_shape=False, anchor="reference", convention="deca", rasterizer="anifacediff/span"
+    )
+    expected = generate(_stirred(pipe), reference)
+    pipe.save_pretrained(tmp_path)
+    loaded = AniFaceDiffPipeline.from_pretrained(tmp_path)
+    assert np.array_equal(generate(loaded, reference), expected)
+    for name in ("align_shape", "align_scale", "anchor", "convention", "rasterizer", "frame_norm_groups"):
+        assert loaded.config[name] == pipe.config[name], name
+
+
+def normalise_as_stock(unet: UNetMotionModel) -> None:
+    for module in unet.modules():
+        if isinstance(module, AnimateDiffTransformer3D):
+            stock = torch.nn.GroupNorm(32, module.norm.num_channels, eps=1e-6)
+            stock.load_state_dict(module.norm.state_dict())
+            module.norm = stock
 
 
 def test_saved_folders_stay_loadable(pipe: AniFaceDiffPipeline, tmp_path: Path):
@@ -215,18 +285,65 @@ def test_a_scheduler_must_be_diffusers_own(pipe: AniFaceDiffPipeline, tmp_path: 
         AniFaceDiffPipeline.from_pretrained(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("model_index.json", "[]"),
+        ("model_index.json", "extra"),
+        ("model_index.json", '"image_size": "64"'),
+        ("expression_adapter/config.json", "{}"),
+        ("scheduler/scheduler_config.json", "[]"),
+        ("scheduler/scheduler_config.json", '"beta_schedule": "none such"'),
+        ("scheduler/scheduler_config.json", '"_class_name": "FlowMatchEulerDiscreteScheduler"'),
+    ],
+)
+def test_malformed_json(pipe: AniFaceDiffPipeline, tmp_path: Path, file: str, content: str):
+    pipe.save_pretrained(tmp_path)
+    path = tmp_path / file
+    if content == "extra":
+        content = '"somebody": "else"'
+    if content.startswith('"'):
+        path.write_text(json.dumps(json.loads(path.read_text()) | json.loads(f"{{{content}}}")))
+    else:
+        path.write_text(content)
+    with pytest.raises(CheckpointError, match=file.split("/")[0].removesuffix(".json")):
+        AniFaceDiffPipeline.from_pretrained(tmp_path)
+
+
 def test_bad_options(pipe: AniFaceDiffPipeline, reference: Portrait):
     with pytest.raises(InputError, match="the clip has no frames"):
         pipe(reference, faces(pipe, 1)[:0])
     with pytest.raises(ShapeError, match="33 frames is longer than the 32 positions"):
         pipe(reference, faces(pipe, 40), window_size=33)
-    with pytest.raises(InputError, match="expression coefficients"):
-        _with_other_adapter(pipe)
+    with pytest.raises(InputError, match="size"):
+        pipe(reference, faces(pipe, 4), window_size=0)
+    assert len(generate(pipe, reference, 3, window_size=2)) == 3
+    with pytest.raises(InputError, match="image_size: must be a multiple of the VAE's 8 pixels, found 100"):
+        AniFaceDiffPipeline.untrained(image_size=100)
 
 
-def _with_other_adapter(pipe: AniFaceDiffPipeline) -> None:
-    adapter = type(pipe.expression_adapter).for_unet(pipe.unet, expression_dim=7)
-    AniFaceDiffPipeline(**{**pipe.components, "expression_adapter": adapter})
+@pytest.mark.parametrize("shape", [(64, 64), (64, 64, 4), (64, 32, 3), (0, 0, 3)])
+def test_bad_reference_images(pipe: AniFaceDiffPipeline, reference: Portrait, shape: tuple[int, ...]):
+    bad = Portrait(np.zeros(shape, np.uint8), reference.parameters)
+    with pytest.raises((ShapeError, TypeCheckError), match="image"):
+        pipe(bad, faces(pipe, 1))
+
+
+def test_a_constructor_that_fails_leaves_the_denoiser_as_it_was():
+    parts = small_parts(seed=0, preset="final", image_size=SIZE, morphable_model="parametric")
+    adapter = ExpressionAdapter.for_unet(
+        make_unet(block_out_channels=(32, 32)), expression_dim=parts.expression_adapter.expression_dim
+    )
+    before = dict(parts.unet.attn_processors)
+    with pytest.raises(AttachmentError, match="other cross-attention layers"):
+        AniFaceDiffPipeline(**vars(replace(parts, expression_adapter=adapter, frame_norm_groups=8)))
+    assert type(parts.unet.conv_in) is torch.nn.Conv2d
+    assert all(parts.unet.attn_processors[name] is processor for name, processor in before.items())
+    assert frame_norm_groups(parts.unet) == 32
+    with pytest.raises(InputError, match="made for 7 expression coefficients"):
+        AniFaceDiffPipeline(
+            **vars(replace(parts, expression_adapter=ExpressionAdapter.for_unet(parts.unet, expression_dim=7)))
+        )
 
 
 def test_a_replaced_processor_is_noticed(reference: Portrait):
@@ -237,12 +354,14 @@ def test_a_replaced_processor_is_noticed(reference: Portrait):
 
 
 def test_detach_gives_the_denoiser_back():
-    pipe = AniFaceDiffPipeline.untrained(image_size=SIZE)
+    parts = small_parts(seed=0, preset="final", image_size=SIZE, morphable_model="parametric")
+    normalise_as_stock(parts.unet)
+    sample, context = torch.randn(1, 4, 3, 8, 8), torch.randn(3, 1, 32)
+    before, output = dict(parts.unet.attn_processors), parts.unet(sample, 5, context)[0]
+    pipe = AniFaceDiffPipeline(**vars(parts))
     pipe.detach()
-    assert {type(processor).__module__.split(".")[0] for processor in pipe.unet.attn_processors.values()} == {
-        "diffusers"
-    }
-    assert type(pipe.unet.conv_in) is torch.nn.Conv2d
+    assert all(parts.unet.attn_processors[name] is processor for name, processor in before.items())
+    assert torch.equal(parts.unet(sample, 5, context)[0], output)
 
 
 def test_from_public_folders(reference: Portrait, tmp_path: Path):
@@ -267,7 +386,11 @@ def test_from_public_folders(reference: Portrait, tmp_path: Path):
         {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 16, "patch_size": 8}
     )
     config.projection_dim = 32
-    CLIPVisionModelWithProjection(config).save_pretrained(tmp_path / "clip")
+    encoder = CLIPVisionModelWithProjection(config)
+    encoder.save_pretrained(tmp_path / "clip")
+    whole = tmp_path / "clip" / "model.safetensors"
+    # A whole CLIP checkpoint holds its text half too.
+    save_file(load_file(whole) | {"text_model.final_layer_norm.bias": torch.zeros(4)}, whole, metadata={"format": "pt"})
     pipe = AniFaceDiffPipeline.from_stable_diffusion(
         tmp_path / "sd", motion_adapter=tmp_path / "motion", image_encoder=tmp_path / "clip", image_size=SIZE
     )

@@ -2,10 +2,12 @@ import pytest
 import torch
 from diffusers import UNet2DConditionModel, UNetMotionModel
 from diffusers.models.attention_processor import AttnProcessor2_0
+from jaxtyping import TypeCheckError
 from networks import make_unet
+from peft import LoraConfig
 
 from anifacediff.attachment import spatial_attention
-from anifacediff.backbone.reference_net import ReferenceCondition, ReferenceNet
+from anifacediff.backbone.reference_net import ReferenceFeatures, ReferenceNet
 from anifacediff.errors import AttachmentError, InputError, ShapeError
 
 
@@ -16,7 +18,7 @@ def reference_net(unet: UNet2DConditionModel) -> ReferenceNet:
 
 def read(
     net: ReferenceNet, unet: object, *, references: int = 1, size: int = 8, guidance: bool = False
-) -> ReferenceCondition:
+) -> dict[str, ReferenceFeatures]:
     generator = torch.Generator().manual_seed(1)
     latents = torch.randn(references, 4, size, size, generator=generator)
     context = torch.randn(references, 1, 24, generator=generator)
@@ -109,3 +111,11 @@ def test_bad_latents(reference_net: ReferenceNet, unet: UNet2DConditionModel):
     with pytest.raises(InputError, match="latents: 256 of 256 values are NaN"):
         reference_net.read(torch.full((1, 4, 8, 8), torch.nan), torch.zeros(1, 1, 24), unet)
     assert not any(layer._forward_pre_hooks for layer in reference_net.modules())
+
+
+def test_only_a_plain_2d_denoiser_is_copied(unet: UNet2DConditionModel, video_unet: UNetMotionModel):
+    with pytest.raises((AttachmentError, TypeCheckError), match=r"deflate|Type-check"):
+        ReferenceNet.from_unet(video_unet)  # pyright: ignore[reportArgumentType]
+    unet.add_adapter(LoraConfig(r=2, target_modules=["to_q"]))
+    with pytest.raises(AttachmentError, match="LoRA"):
+        ReferenceNet.from_unet(unet)

@@ -1,6 +1,7 @@
 import pytest
 import torch
 from diffusers import UNet2DConditionModel
+from jaxtyping import TypeCheckError
 from torch import nn
 
 from anifacediff.conditioning.expression_adapter import ExpressionAdapter
@@ -110,3 +111,21 @@ def test_bad_expressions(adapter: ExpressionAdapter):
             .index_fill(0, torch.tensor([1]), 0)
             .index_put((torch.tensor(0), torch.tensor(0)), torch.tensor(torch.nan))
         )
+
+
+@pytest.mark.parametrize("shape", [(4, 3, 23), (4, 24)])
+def test_tokens_given_by_hand(unet: UNet2DConditionModel, adapter: ExpressionAdapter, shape: tuple[int, ...]):
+    with adapter.attach(unet), pytest.raises(ShapeError, match=r"expression_tokens: expected shape \(n l d\)"):
+        run(unet, {"expression_tokens": torch.zeros(shape)})
+
+
+def test_bad_settings(unet: UNet2DConditionModel, adapter: ExpressionAdapter):
+    with pytest.raises(InputError, match="num_tokens, expression_dim: must be positive"):
+        ExpressionAdapter.for_unet(unet, num_tokens=0)
+    with pytest.raises(InputError, match="scale: must be a finite number"):
+        adapter.scale = float("nan")
+
+
+def test_a_pipeline_is_no_unet():
+    with pytest.raises((AttachmentError, TypeCheckError), match=r"pass pipe.unet|Type-check"):
+        ExpressionAdapter.for_unet("a pipeline")  # pyright: ignore[reportArgumentType]

@@ -4,6 +4,7 @@ import torch.nn.functional as F
 from diffusers import UNet2DConditionModel, UNetMotionModel
 from jaxtyping import TypeCheckError
 from networks import make_unet
+from peft import LoraConfig
 from torch import nn
 
 from anifacediff.conditioning.pose_encoder import PoseEncoder
@@ -98,9 +99,35 @@ def test_bad_maps(unet: UNet2DConditionModel):
 def test_bad_fit(unet: UNet2DConditionModel):
     with pytest.raises((InputError, TypeCheckError), match="somewhere"):
         PoseEncoder(placement="somewhere")  # pyright: ignore[reportArgumentType]
-    with pytest.raises(AttachmentError, match="320 channels, the denoiser's conv_in gives 32"):
+    with pytest.raises(AttachmentError, match=r"320 channels, .* takes 4 and gives 32"):
         PoseEncoder().attach(unet)
     with pytest.raises(AttachmentError, match="more in_channels"):
         PoseEncoder.for_unet(unet, placement="concatenate")
-    with pytest.raises(AttachmentError, match="takes 4 in all"):
+    with pytest.raises(AttachmentError, match=r"4 channels, .*'concatenate'.* takes 4 and gives 32"):
         PoseEncoder(out_channels=4, placement="concatenate").attach(unet)
+    with pytest.raises(AttachmentError, match=r"7 channels, .*'latents'"):
+        PoseEncoder(out_channels=7, placement="latents").attach(unet)
+    with pytest.raises(InputError, match="at least one width"):
+        PoseEncoder(block_out_channels=())
+
+
+def test_features_given_by_hand(unet: UNet2DConditionModel):
+    message = r"pose_features: expected shape \(f d h w\) = \(any, 32, any, any\)"
+    with PoseEncoder.for_unet(unet).attach(unet), pytest.raises(ShapeError, match=message):
+        run(unet, torch.randn(2, 4, 8, 8), {"pose_features": torch.zeros(2, 31, 8, 8)})
+
+
+def test_a_conv_in_that_is_not_the_stock_one(unet: UNet2DConditionModel):
+    unet.add_adapter(LoraConfig(r=2, target_modules=["conv_in"]))
+    with pytest.raises(AttachmentError, match="not the stock convolution"):
+        PoseEncoder(out_channels=32).attach(unet)
+
+
+def test_a_replaced_conv_in_is_noticed_and_left(unet: UNet2DConditionModel):
+    encoder = PoseEncoder.for_unet(unet)
+    theirs = nn.Conv2d(4, 32, 3, padding=1)
+    with encoder.attach(unet):
+        unet.conv_in = theirs
+        with pytest.raises(AttachmentError, match="conv_in attached to this denoiser was replaced by a Conv2d"):
+            run(unet, torch.randn(1, 4, 8, 8), encoder(torch.rand(1, 3, 64, 64)))
+    assert unet.conv_in is theirs

@@ -1,5 +1,9 @@
 """Properties of the parameters' arithmetic; the references are written out per point in float64."""
 
+import re
+from dataclasses import replace
+from typing import Any
+
 import jaxtyping
 import pytest
 import torch
@@ -123,12 +127,56 @@ def test_moved_changes_camera_box_and_canvas_only() -> None:
     assert after.shape is before.shape
 
 
-@pytest.mark.parametrize("field", ["expression", "pose", "box"])
-def test_fields_of_another_length_are_refused(field: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("field", ["expression", "pose", "box", "camera"])
+@pytest.mark.parametrize("frames", [1, 2])
+def test_fields_of_another_length_are_refused(field: str, frames: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # else the import hook refuses first
-    values = vars(face()) | {field: getattr(face(2), field)}
-    with pytest.raises(ShapeError, match=rf"FaceParameters\.{field}.*has 2 frames, but shape has 3"):
+    values = vars(face()) | {field: getattr(face(frames), field)}
+    with pytest.raises(ShapeError, match=rf"FaceParameters\.{field}.*(\(3, .*found \({frames}, |has {frames} frames)"):
         FaceParameters(**values)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "axes"),
+    [
+        ("shape", torch.zeros(3), "(f s)"),
+        ("expression", torch.zeros(3, 2, 1), "(f e)"),
+        ("pose", torch.zeros(3, 15), "(f j 3)"),
+        ("pose", torch.zeros(3, 5, 4), "(f j 3)"),
+        ("box", torch.zeros(3, 2), "(f 4)"),
+    ],
+)
+def test_fields_with_other_axes_are_refused(
+    field: str, value: torch.Tensor, axes: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    changed: dict[str, Any] = {field: Box(value) if field == "box" else value}
+    with pytest.raises(ShapeError, match=rf"FaceParameters\.{field}.*{re.escape(axes)}"):
+        FaceParameters(**(vars(face()) | changed))
+
+
+@pytest.mark.parametrize("translation", [torch.zeros(1, 2), torch.zeros(3, 3), torch.zeros(3)])
+def test_a_camera_refuses_other_axes(translation: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    with pytest.raises(ShapeError, match=r"WeakPerspective\.translation.*\(f 2\) = \(3, 2\)"):
+        WeakPerspective(torch.ones(3), translation)
+
+
+def test_a_move_for_another_number_of_frames_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    with pytest.raises(ShapeError, match=r"FaceParameters\.box\.corners.*found \(2, 4\)"):
+        face(1).moved(similarity((1.0, 0.0, 0.0), (2.0, 0.0, 0.0)))
+
+
+def test_slices_copies_and_moves_do_not_wait_for_the_device() -> None:
+    away = face().to("meta")  # where no value can be looked at
+    move = similarity((2.0, 5.0, -3.0), (0.5, 0.0, 1.0)).to("meta")
+    assert len(away[1:].to(dtype=torch.float64).moved(move)) == 2
+
+
+def test_replaced_values_are_looked_at() -> None:
+    with pytest.raises(InputError, match=r"FaceParameters\.pose.*NaN or infinite"):
+        replace(face(), pose=torch.full((3, 5, 3), torch.nan))
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
@@ -138,3 +186,8 @@ def test_values_that_are_not_finite_are_refused(field: str, value: float) -> Non
     bad[1, 0] = value
     with pytest.raises(InputError, match=rf"FaceParameters\.{field}.*NaN or infinite"):
         FaceParameters(**(vars(face()) | {field: bad}))
+
+
+def test_a_camera_refuses_nan():
+    with pytest.raises(InputError, match=r"WeakPerspective\.translation: 1 of 2 values are NaN"):
+        WeakPerspective(torch.ones(1), torch.tensor([[0.0, torch.nan]]))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import cast
 
 import av
+import jaxtyping
 import numpy as np
 import psutil
 import pytest
@@ -317,6 +318,41 @@ def test_unwritable_outputs_are_refused_at_once(tmp_path: Path) -> None:
             check_writable(tmp_path / name, inputs=[tmp_path / "in.mp4"])
     check_writable(tmp_path / "new.mp4", inputs=[tmp_path / "in.mp4"])
     assert not (tmp_path / "new.mp4").exists()
+
+
+@pytest.mark.parametrize("name", ["x" * 300 + ".mp4", "x" * 300, "a\0.mp4", "file/a.mp4"])
+def test_names_that_no_file_can_have_are_refused_at_once(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="nothing can be written there"):
+        check_writable(tmp_path / name, inputs=[tmp_path / "in.mp4"])
+    with pytest.raises(MediaError, match="there is no such file"):
+        VideoSource(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["x" * 245 + ".mp4", "x" * 251 + ".mp4", "x" * 255])
+def test_the_longest_names_can_be_written(tmp_path: Path, name: str) -> None:
+    assert len(list(VideoSource(write(tmp_path / name, 3)))) == 3
+
+
+def test_a_folder_that_vanished_is_an_error_of_the_output(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    writer = VideoWriter(tmp_path / "folder" / "a.mp4", 10)
+    (tmp_path / "folder").rmdir()
+    with pytest.raises(OutputError, match="writing failed"):
+        writer.__enter__()
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.gif", "a"])
+@pytest.mark.parametrize(
+    "wrong", [frame(0) / 255, frame(0)[..., 0], np.zeros((8, 8, 4), np.uint8), np.zeros((0, 8, 3), np.uint8)]
+)
+def test_frames_that_are_no_pictures_are_refused(
+    tmp_path: Path, name: str, wrong: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # else the import hook refuses first
+    with pytest.raises(ShapeError, match=r"frame: expected uint8 pixels \(h w 3\) in RGB, found"):
+        save(tmp_path / name, [wrong])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_folder_that_cannot_be_written_to() -> None:

@@ -109,7 +109,7 @@ def _networks(stored: golden.Golden) -> tuple[ReferenceNet, UNetMotionModel]:
     load_strict(reference_net, stored.weights("reference_unet.") | unused, "reference_unet")
     unet = UNet2DConditionModel(**CONFIG)
     temporal = TemporalModules.for_unet(unet, heads=4)
-    denoiser = temporal.attach(unet)
+    denoiser = temporal.inflate(unet)
     weights = convert_animatediff_checkpoint_to_diffusers(stored.weights("denoising_unet."))
     load_strict(denoiser, weights | _positions(denoiser), "denoising_unet")
     return reference_net, denoiser

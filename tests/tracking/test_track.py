@@ -1,5 +1,7 @@
 from collections.abc import Iterator
+from typing import Any
 
+import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -95,10 +97,24 @@ def test_frames_are_read_once_and_head_turns_are_followed():
     assert "15 of 15 frames" in str(clip.report)
 
 
+def test_a_misspelt_rule_for_missing_faces_is_refused_before_anything_is_read(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # else the import hook refuses first
+    misspelt: Any = "drop"
+    message = "missing: expected one of interpolate, hold, raise; found 'drop'"
+    with pytest.raises(InputError, match=message):
+        track_faces([face_at(100, 100)], model=HEAD, missing=misspelt)
+    unread = frames(3)
+    with pytest.raises(InputError, match=message):
+        track_clip(unread, tracker=ManualTracker((face_at(100, 100),)), model=HEAD, missing=misspelt)
+    assert len(list(unread)) == 3
+
+
 def test_several_faces_need_a_choice():
     tracker = ManualTracker((face_at(80, 100), face_at(220, 100, 30)))
     with pytest.raises(SeveralFacesError, match=r"2 faces .*\[0\] left .*\[1\] left .*face=INDEX.*--face INDEX"):
         track_image(IMAGE, tracker=tracker, model=HEAD)
+    with pytest.raises(SeveralFacesError, match=r"2 faces .*frame 0.*face=INDEX.*--driving-face INDEX"):
+        track_clip(frames(1), tracker=tracker, model=HEAD)
     chosen = track_image(IMAGE, tracker=tracker, model=HEAD, face=1)
     assert float(shown_at(chosen.parameters, chosen.crop)[0, 0]) == pytest.approx(220, abs=2)
 
@@ -177,7 +193,7 @@ def test_smoothing_steadies_the_parameters():
 
 def test_without_a_tracker_the_error_says_how_to_install_one(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(registry, "trackers", {})
-    with pytest.raises(UnknownComponentError, match=r'pip install "anifacediff\[dlib\]"'):
+    with pytest.raises(UnknownComponentError, match=r'pip install "anifacediff\[dlib\]".*-e plugins/anifacediff-dlib'):
         default_tracker()
 
 

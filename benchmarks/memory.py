@@ -1,0 +1,61 @@
+"""Peak memory of ``anifacediff animate`` on a short and a long clip: it should not grow with the clip.
+
+Loops the bundled clip to each length, runs the command on it with the small untrained pipeline in a process of its own,
+and prints the largest resident memory of each and the ratio to the first. Until a window stands at every step, a longer
+clip has more frames in flight: that is reached after about 20 frames a step::
+
+    python benchmarks/memory.py [--frames 50 400] [--steps 20]
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from itertools import chain, islice, repeat
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from anifacediff.media import VideoSource, VideoWriter
+
+SAMPLES = Path(__file__).parents[1] / "examples" / "media"
+RSS_UNIT = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss in bytes
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--frames", type=int, nargs="+", default=[50, 400])
+    parser.add_argument("--steps", type=int, default=20)
+    options = parser.parse_args()
+    print("frames  peak MiB  ratio  seconds")
+    first = None
+    for frames in options.frames:
+        start = time.perf_counter()
+        peak = peak_mib(frames, options.steps)
+        first = first or peak
+        print(f"{frames:6}  {peak:8.0f}  {peak / first:5.3f}  {time.perf_counter() - start:7.0f}", flush=True)
+
+
+def peak_mib(frames: int, steps: int) -> float:
+    with TemporaryDirectory() as folder:
+        driving = looped(Path(folder, "driving.mp4"), frames)
+        command = [sys.executable, "-m", "anifacediff", "animate", SAMPLES / "avatar.png", driving]
+        options = ["-o", Path(folder, "out.mp4"), "--steps", str(steps), "--device", "cpu"]
+        with subprocess.Popen([*command, *options]) as process:
+            _, status, usage = os.wait4(process.pid, 0)  # of this process alone, unlike RUSAGE_CHILDREN
+            process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            raise SystemExit(process.returncode)
+        return usage.ru_maxrss * RSS_UNIT / 2**20
+
+
+def looped(path: Path, frames: int) -> Path:
+    source = VideoSource(SAMPLES / "driving.mp4")
+    with VideoWriter(path, source.fps) as writer:
+        for frame in islice(chain.from_iterable(repeat(source)), frames):
+            writer.write(frame)
+    return path
+
+
+if __name__ == "__main__":
+    main()
