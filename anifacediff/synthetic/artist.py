@@ -14,7 +14,7 @@ from anifacediff.synthetic.avatar import Avatar
 from anifacediff.synthetic.backdrop import backdrop
 from anifacediff.synthetic.expression import ExpressiveHead
 from anifacediff.synthetic.fabric import paint_beard, paint_cap, paint_cloth, paint_locks
-from anifacediff.synthetic.figure import Figure
+from anifacediff.synthetic.figure import Figure, Posed
 from anifacediff.synthetic.light import MANNERS, Surface, lit
 from anifacediff.synthetic.outline import outlined
 from anifacediff.synthetic.paint import Colors, Mood, paint_eyes, paint_skin
@@ -28,7 +28,9 @@ _KEPT = 8  # figures of this many avatars stay in memory; an avatar is kept with
 
 
 class AvatarArtist:
-    """Draws avatars with the built-in head, the rasteriser and textures made by code; the same in every bit each time.
+    """Draws avatars with the built-in head, the rasteriser and textures made by code.
+
+    The same call gives the same picture in every bit; a clip drawn in pieces differs from the whole by rounding alone.
 
     Args:
         supersampling: pixels are drawn this many times finer along x and y, then averaged.
@@ -86,13 +88,19 @@ class AvatarArtist:
                 self._figures.popitem(last=False)
         return kept[1]
 
+    def _posed(self, figure: Figure, shape: Float[Tensor, "f s"], motion: FaceParameters) -> Posed:
+        """Pose the frames one by one, since a product of matrices rounds differently for other numbers of rows."""
+        frames = chunks(len(motion), 1)
+        posed = [figure.posed(self.head, shape[i], motion.expression[i], motion.pose[i]) for i in frames]
+        return Posed(torch.cat([one.points for one in posed]), torch.cat([one.normals for one in posed]))
+
     def _drawn(
         self, avatar: Avatar, figure: Figure, motion: FaceParameters, ground: Float[Tensor, "n 3"]
     ) -> Float[Tensor, "f 3 h w"]:
         frames, fine = len(motion), self.supersampling
         side = motion.canvas[0] * fine
         shape = avatar.coefficients(self.head.shape_names).expand(frames, -1)
-        posed = figure.posed(self.head, shape, motion.expression, motion.pose)
+        posed = self._posed(figure, shape, motion)
         larger = Similarity(torch.full((frames,), float(fine)), torch.zeros(frames, 2))
         screen = motion.camera.moved(larger).project(posed.points)
         seen = self._rasterizer(

@@ -58,12 +58,12 @@ def paint_cloth(marks: Float[Tensor, "p 4"], avatar: Avatar) -> Colors:
     elif clothes.pattern == "dots":
         mix(colors, clothes.accent, dots(x + 40, y + 0.3 * z, 2.6, 0.62, 5, 0.95))
     elif clothes.pattern == "halves":
-        mix(colors, clothes.accent, step(-19.5 - y, 0.1))
+        mix(colors, clothes.accent, step(x - 1.0, 0.1))
     if clothes.garment == "shirt":
         mix(colors, toned(clothes.color, light=0.7), 0.6 * bump(x, 0.0, 0.12) * (z > 0))
         mix(
             colors,
-            mixed(clothes.accent, (1, 1, 1), 0.4),
+            mixed(clothes.accent, (1.0, 1.0, 1.0), 0.4),
             step(0.32 - torch.hypot(x - 0.4, (y.abs() % 4.0) - 2.0), 0.08) * (z > 0),
         )
     base, dip = _NECKLINE[clothes.garment]

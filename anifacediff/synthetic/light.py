@@ -31,7 +31,7 @@ class Manner:
     turn: float
     depth: float
     sheen: float
-    focus: float
+    focus: int
     outline: float = 0.0
     tooth: float = 0.0
 

@@ -37,11 +37,14 @@ _MOODS: tuple[Mapping[str, float], ...] = (
     {"lip_pucker": 2.0, "brow_inner_up": 0.7},
     {"jaw_open": 2.0, "tongue": 1.8, "smile": 0.8, "squint": 0.6},
 )
-_SMALL = ("mouth_sideways", "jaw_sideways", "throat_drop", "neck_tighten", "dimple", "nostril_flare", "chin_bunch")
+_SMALL = (
+    *("mouth_sideways", "jaw_sideways", "jaw_forward", "throat_drop", "neck_tighten", "dimple", "nostril_flare"),
+    *("chin_bunch", "cheek_suck", "upper_lip_roll"),
+)
 _LENGTH = 60.0  # seconds of events drawn ahead, so that a longer clip begins like a shorter one
 
 
-def random_motion(seed: int, frames: int, *, fps: float = 25.0, turn: float = 50.0) -> Performance:
+def random_motion(seed: int, frames: int, *, fps: float | int = 25, turn: float | int = 50) -> Performance:
     """Draw a performance by chance; it is smooth in time, and the same for the same arguments.
 
     A clip with more frames continues one with fewer, up to a minute; then events thin out. Few frames per second
@@ -63,7 +66,7 @@ def random_motion(seed: int, frames: int, *, fps: float = 25.0, turn: float = 50
         )
     chance = np.random.default_rng([seed, 0x0707])
     times = np.arange(frames) / fps
-    pose = _pose(chance, times, turn)
+    pose = _pose(chance, times, math.radians(turn))
     expression = _expression(chance, times)
     drift = np.stack([_wander(chance, times, 0.2) for _ in range(3)])
     zoom = chance.uniform(2.65, 3.25) * np.exp(0.1 * drift[0])
@@ -83,11 +86,11 @@ def _wander(chance: np.random.Generator, times: Times, pace: float) -> Track:
     return waves @ np.array([0.75, 0.55, 0.3])
 
 
-def _pose(chance: np.random.Generator, times: Times, turn: float) -> NumpyFloat[np.ndarray, "f 5 3"]:
+def _pose(chance: np.random.Generator, times: Times, limit: float) -> NumpyFloat[np.ndarray, "f 5 3"]:
     """Turns of the head, shared between the neck and the whole bust."""
-    reach = math.radians(turn) * chance.choice([0.25, 0.6, 1.0])
+    reach = limit * chance.choice([0.25, 0.6, 1.0])
     rest = chance.uniform(-0.5, 0.5) * reach
-    yaw = np.clip(rest + 1.0 * reach * _wander(chance, times, 0.35), -math.radians(turn), math.radians(turn))
+    yaw = np.clip(rest + 1.0 * reach * _wander(chance, times, 0.35), -limit, limit)
     pitch = 0.32 * reach * _wander(chance, times, 0.3) + 0.06 * _wander(chance, times, 1.2)
     roll = 0.3 * reach * _wander(chance, times, 0.25)
     angles = np.stack([pitch, yaw, roll], axis=1)

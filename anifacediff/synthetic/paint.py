@@ -153,7 +153,7 @@ def _lids(colors: Colors, avatar: Avatar, wide: Values, y: Values, front: Values
         mix(colors, eyes.shadow, 0.55 * span * step(above + 0.1, 0.1) * step(0.95 - above, 0.35))
     mix(colors, toned(skin, light=0.62), 0.6 * span * bump(above, 0.62, 0.1))
     mix(colors, toned(skin, light=0.8), 0.25 * span * step(above, 0.1) * step(0.55 - above, 0.2))
-    mix(colors, toned(mixed(skin, avatar.lips.color, 0.4), light=0.9), 0.5 * span * bump(below, 0.1, 0.18))
+    mix(colors, toned(mixed(skin, avatar.skin.blush, 0.5), light=0.9), 0.5 * span * bump(below, 0.1, 0.18))
     mix(colors, (0.14, 0.09, 0.1), (0.25 + 0.5 * eyes.liner) * span * bump(below, 0.06, 0.07) * step(wide - 2.6, 0.8))
 
 

@@ -4,21 +4,22 @@ import torch
 
 from anifacediff.shapes import Float, Tensor
 
+Number = float | int
 Values = Float[Tensor, "*p"]
 Knots = tuple[tuple[float, float], ...]
 
 
-def step(value: Values, softness: float) -> Values:
+def step(value: Values, softness: Number) -> Values:
     """From 0 to 1 where a value passes zero, within twice a softness."""
     return (value * (0.5 / softness) + 0.5).clamp(0, 1)
 
 
-def bump(value: Values, center: float, radius: float) -> Values:
+def bump(value: Values, center: Number, radius: Number) -> Values:
     """1 at a centre, fading away from it."""
     return _faded(((value - center) / radius).square())
 
 
-def spot(x: Values, y: Values, center: tuple[float, float], radii: tuple[float, float]) -> Values:
+def spot(x: Values, y: Values, center: tuple[Number, Number], radii: tuple[Number, Number]) -> Values:
     """1 at a point, fading away from it."""
     return _faded(((x - center[0]) / radii[0]).square() + ((y - center[1]) / radii[1]).square())
 
@@ -45,7 +46,7 @@ def dice(first: Float[Tensor, "*p"], second: Float[Tensor, "*p"], seed: int) -> 
     return ((mixed ^ (mixed >> 16)) & 0xFFFF).to(first.dtype) / 65536
 
 
-def dots(x: Values, y: Values, size: float, radius: float, seed: int, share: float = 1.0) -> Values:
+def dots(x: Values, y: Values, size: Number, radius: Number, seed: int, share: Number = 1.0) -> Values:
     """Round dots, one in each of some square cells of a size, somewhere in it."""
     column, row = torch.floor(x / size), torch.floor(y / size)
     here = dice(column, row, seed)
@@ -57,7 +58,7 @@ def dots(x: Values, y: Values, size: float, radius: float, seed: int, share: flo
     return step(reach - away, 0.3 * radius) * (dice(column, row, seed + 3) < share)
 
 
-def strands(across: Values, fineness: float, phase: float) -> Values:
+def strands(across: Values, fineness: Number, phase: Number) -> Values:
     """Irregular streaks between -1 and 1."""
     return 0.6 * torch.sin(fineness * across + phase) * torch.sin(
         0.37 * fineness * across + 2.1 * phase
