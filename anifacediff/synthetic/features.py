@@ -67,7 +67,7 @@ def beard(hair: Hair) -> Growth | None:
 
 
 def mouth(skull: Skull) -> list[Piece]:
-    """Teeth and the floor of the tongue."""
+    """Both rows of teeth."""
     slit = sculpture().grid.mouth
     upper, lower = skull.skin[slit.upper[2:-2]], skull.skin[slit.lower[2:-2]]
     return [

@@ -37,7 +37,7 @@ class Manner:
 
 
 MANNERS: dict[Style, Manner] = {
-    "flat": Manner(edge=0.06, turn=-0.25, depth=0.16, sheen=0.0, focus=8, outline=0.0),
+    "flat": Manner(edge=0.06, turn=0.0, depth=0.27, sheen=0.0, focus=8, outline=0.0),
     "cel": Manner(edge=0.045, turn=0.12, depth=0.42, sheen=0.35, focus=30, outline=0.8),
     "painted": Manner(edge=0.75, turn=0.1, depth=0.52, sheen=0.3, focus=14, tooth=0.028),
     "clay": Manner(edge=1.0, turn=0.1, depth=0.56, sheen=0.4, focus=9),
@@ -82,7 +82,10 @@ def lit(surface: Surface, scene: Scene, style: Style) -> Colors:
     light = step(facing - manner.turn, manner.edge)
     warm = 0.06 * scene.warmth
     cool, red = torch.tensor([0.9 - warm, 0.86, 1.02 + warm]), torch.tensor([1.12, 0.9, 0.86])
-    shadow = (cool + (red - cool) * surface.warmth[:, None]) * (1 - manner.depth * scene.contrast)
+    # Dark surfaces lose less in the shadow, or faces would vanish in it.
+    shadow = (cool + (red - cool) * surface.warmth[:, None]) * (
+        1 - manner.depth * scene.contrast * (0.7 + 0.3 * colors.mean(1, keepdim=True))
+    )
     bright = torch.tensor([1.03 + warm, 1.01, 0.99 - warm])
     sky = 0.07 * (normals[:, 1:2] - 0.2) * (style != "flat")
     result = colors * (shadow + (bright - shadow) * light[:, None] + sky)

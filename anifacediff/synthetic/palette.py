@@ -20,7 +20,7 @@ def _shown(code: str) -> Color:
     return red, green, blue
 
 
-SKINS = shades("ffe3d0 ffd8bd f8cba8 f2bf97 e6ac80 d69a6c c58657 a96c43 8a5436 6f4129 563222 fbdcc8")
+SKINS = shades("ffe3d0 ffd8bd f8cba8 f2bf97 e6ac80 d69a6c c58657 a96c43 8a5436 76472e 633c29 fbdcc8")
 FANTASY_SKINS = shades("a9d6b0 9fc4ea c8b4ec f4b6cc 9fe0d8 e8dfa0 b9c2cf e89a8c")
 HAIRS = shades("1d1a20 2e2320 43302a 5d4030 7a4f32 9c6a3c c9954e e6c27a f3e0b0 a5482c c8602f d9d5d2 8f8a90")
 FANTASY_HAIRS = shades("3f6fc4 5bb8d8 46b08c 8a5fd0 d873b0 f29ab4 e0524f f2a64a 7fd0a0 b7a4f0 2f4f8f")
