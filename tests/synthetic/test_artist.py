@@ -81,10 +81,6 @@ def test_what_is_withheld_changes_the_picture_and_leaves_the_control_map(coeffic
     before, after = (align(reference, ARTIST.parameters(avatar, one, size=SIZE)).normal for one in (still, moved))
     assert before is not None
     assert after is not None
-    assert torch.equal(before, after) or coefficients.keys() & {"lids_close_left"}
-    fixed = replace(ARTIST.parameters(avatar, moved, size=SIZE), box=reference.box)
-    after = align(reference, fixed).normal
-    assert after is not None
     assert torch.equal(before, after)
 
 
