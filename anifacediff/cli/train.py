@@ -54,14 +54,14 @@ def vae(
         from anifacediff.training.vae import train_vae
 
         drawn = (DrawnSet.open(out / "data" / split).complete() for split in ("train", "held-out"))
-        train_vae(out / "vae", *drawn, Schedule(steps=steps, learning_rate=6e-4))
+        train_vae(out / "vae", *drawn, Schedule(steps=steps, learning_rate=2.5e-4))
         note(f"Trained: {out / 'vae' / 'model'}.")
 
 
 @train.command()
 def stage1(
     out: Folder,
-    steps: Annotated[int, typer.Option(min=1, help="Steps in all, of 20 pictures each.")] = 6_000,
+    steps: Annotated[int, typer.Option(min=1, help="Steps in all, of 15 pictures for each process.")] = 5_000,
     debug: Debug = False,
 ) -> None:
     """Train denoiser, ReferenceNet, Pose Encoder, Expression Adapter and image encoder on stills."""

@@ -18,8 +18,10 @@ from torch import nn
 from anifacediff.checkpoint import load_strict, read_weights
 from anifacediff.errors import CheckpointError, ConfigurationError, NotFiniteError
 from anifacediff.shapes import Float, Tensor
+from anifacediff.training.team import Team
 
 _KEPT = 2
+_LOGGED = 25
 _MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 
 
@@ -28,7 +30,7 @@ class Schedule:
     """How long and how fast to learn.
 
     Attributes:
-        steps: in all; the one setting that a run may be given anew when it is resumed.
+        steps: in all; a run may be given more or fewer of them when it is resumed.
         learning_rate: at its highest.
         warmup: steps until then.
         decay: share of the steps, the last ones, over which it falls to zero along a cosine.
@@ -48,9 +50,10 @@ class Schedule:
         left = min(1.0, max(0, self.steps - step) / max(1.0, self.decay * self.steps))
         return self.learning_rate * min(1.0, (step + 1) / self.warmup) * 0.5 * (1 - math.cos(math.pi * left))
 
-    def generator(self, step: int) -> torch.Generator:
-        """Random numbers of a step; they depend on nothing else, so there is no state to keep."""
-        return torch.Generator().manual_seed(int(np.random.SeedSequence([self.seed, step]).generate_state(1)[0]))
+    def generator(self, step: int, rank: int = 0) -> torch.Generator:
+        """Random numbers of a process at a step; they depend on nothing else, so there is no state to keep."""
+        seeds = np.random.SeedSequence([self.seed, step, rank])
+        return torch.Generator().manual_seed(int(seeds.generate_state(1)[0]))
 
 
 Loss = Callable[[torch.Generator], Float[Tensor, ""]]
@@ -77,6 +80,7 @@ class Run:
         self.model = model
         self.schedule = schedule
         self.step = 0
+        self.team = Team.gathered()
         self._settings = {**settings, "learning_rate": schedule.learning_rate, "seed": schedule.seed}
         self._parameters = dict(model.named_parameters())
         self._average = {name: value.detach().clone() for name, value in self._parameters.items()}
@@ -95,20 +99,23 @@ class Run:
         for group in self._optimizer.param_groups:
             group["lr"] = self.schedule.rate(self.step)
         self._optimizer.zero_grad(set_to_none=True)
-        value = loss(self.schedule.generator(self.step))
-        if not bool(value.isfinite()):
+        value = loss(self.schedule.generator(self.step, self.team.rank))
+        value.backward()
+        mean = value.detach().clone()
+        self.team.average([mean])
+        if not bool(mean.isfinite()):
             raise NotFiniteError(
-                f"{self.folder}: the loss of step {self.step} is {value.item()}. Nothing was saved since the last "
+                f"{self.folder}: the loss of step {self.step} is {mean.item()}. Nothing was saved since the last "
                 f"checkpoint; look at the data, or begin anew with a learning rate below {self.schedule.learning_rate}."
             )
-        value.backward()
+        self.team.average_gradients(self._parameters.values())
         nn.utils.clip_grad_norm_(self._parameters.values(), 1.0)
         self._optimizer.step()
         self.step += 1
         decay = min(self.schedule.average, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
             torch._foreach_lerp_(list(self._average.values()), list(self._parameters.values()), 1 - decay)
-        return value.item()
+        return mean.item()
 
     @contextmanager
     def averaged(self) -> Generator[None]:
@@ -173,7 +180,7 @@ def train(
     save_every: float = 120,
     report_every: float = 300,
 ) -> None:
-    """Train until the schedule's last step.
+    """Train until the schedule's last step; the first of several processes saves, logs and reports.
 
     Args:
         run: what is trained.
@@ -186,8 +193,10 @@ def train(
     recent: list[float] = []
     while run.step < run.schedule.steps:
         recent.append(run.advance(loss))
+        if not run.team.leads:
+            continue
         now = time.monotonic()
-        if len(recent) == 25:
+        if run.step % _LOGGED == 0:
             run.log(loss=float(np.mean(recent)), rate=run.schedule.rate(run.step), seconds=round(now - began, 1))
             recent.clear()
         if now - saved > save_every:
@@ -197,9 +206,10 @@ def train(
             with run.averaged():
                 run.log(**report())
             reported = time.monotonic()
-    run.save()
-    with run.averaged():
-        run.log(**report())
+    if run.team.leads:
+        run.save()
+        with run.averaged():
+            run.log(**report())
 
 
 class _Plain(nn.Module):

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from diffusers.models.autoencoders.autoencoder_dc import AutoencoderDC
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from jaxtyping import Float as ArrayFloat
@@ -19,6 +18,7 @@ from anifacediff.training.dataset import DrawnSet, to_images
 from anifacediff.training.nano import Conditions, Nano, build_scheduler
 from anifacediff.training.run import Run, Schedule, train
 from anifacediff.training.sheets import psnr, sheet
+from anifacediff.training.team import Team
 
 TIME_POWER = 0.7  # below one: more of the noisy steps, where what is drawn is decided
 UNEXPRESSED = 0.1
@@ -81,18 +81,45 @@ class Batch:
     """How many frames are in a step: one reading of the reference serves several targets.
 
     Attributes:
-        identities: in a step.
+        identities: in a step of one process.
         targets: of each.
     """
 
-    identities: int = 4
+    identities: int = 3
     targets: int = 5
 
 
+@torch.no_grad()
+def visibility(vae: AutoencoderDC, latents: Float[Tensor, "f c h w"]) -> Float[Tensor, "c 1 1"]:
+    """How much each channel of latents shows in pictures: the change when it is disturbed; one on average."""
+    generator = torch.Generator().manual_seed(0)
+    plain = _decode(vae, latents)
+    shows: list[Tensor] = []
+    for channel in range(latents.shape[1]):
+        disturbed = latents.clone()
+        disturbed[:, channel] += torch.randn(disturbed[:, channel].shape, generator=generator)
+        shows.append((_decode(vae, disturbed) - plain).square().mean().sqrt())
+    return (torch.stack(shows) / torch.stack(shows).mean())[:, None, None]
+
+
 def denoising_loss(
-    nano: Nano, scheduler: DDIMScheduler, stills: Stills, batch: Batch, generator: torch.Generator
+    nano: Nano,
+    scheduler: DDIMScheduler,
+    stills: Stills,
+    weight: Float[Tensor, "c 1 1"],
+    batch: Batch,
+    generator: torch.Generator,
 ) -> Float[Tensor, ""]:
-    """Mean square error of predicted clean latents, at random times of a random batch."""
+    """Mean square error of predicted clean latents, at random times of a random batch.
+
+    Args:
+        nano: the denoiser with its conditions.
+        scheduler: says how noise is added.
+        stills: what the batch is drawn from.
+        weight: of each channel, from :func:`visibility`.
+        batch: how many frames.
+        generator: draws the batch, the times and the noise.
+    """
     frames = stills.drawn.casting.frames
     who = torch.randint(stills.drawn.casting.identities, (batch.identities,), generator=generator)
     order = torch.rand(batch.identities, frames, generator=generator).argsort(1)
@@ -104,7 +131,7 @@ def denoising_loss(
     noise = torch.randn(clean.shape, generator=generator)
     with torch.autocast(clean.device.type, torch.bfloat16):
         predicted = nano(scheduler.add_noise(clean, noise, timesteps), timesteps, conditions)
-    return F.mse_loss(predicted.float(), clean)
+    return (weight * (predicted.float() - clean).square()).mean()
 
 
 @torch.no_grad()
@@ -145,11 +172,16 @@ def train_stage1(
         NotFiniteError: if a loss is NaN.
     """
     batch = Batch() if batch is None else batch
-    stills, judged = (Stills.encoded(drawn, vae, folder) for drawn in (data, held_out))
-    nano = Nano(schedule.seed).to(memory_format=torch.channels_last)
+    with Team.gathered().first():
+        stills, judged = (Stills.encoded(drawn, vae, folder) for drawn in (data, held_out))
+    nano = Nano(schedule.seed)
     settings = {**asdict(data.casting), **asdict(batch), "data": data.digest, "vae": fingerprint(vae)}
     run = Run(folder, nano, schedule, settings)
     scheduler = build_scheduler()
+    weight = visibility(vae, torch.from_numpy(stills.latents[:8, 0]).float())
+
+    def loss(generator: torch.Generator) -> Float[Tensor, ""]:
+        return denoising_loss(nano, scheduler, stills, weight, batch, generator)
 
     def report() -> Mapping[str, float]:
         figures, picture = judge(nano.eval(), vae, judged)
@@ -158,7 +190,7 @@ def train_stage1(
         return figures
 
     with written_out():
-        train(run, lambda generator: denoising_loss(nano, scheduler, stills, batch, generator), report=report)
+        train(run, loss, report=report)
 
 
 @torch.no_grad()
