@@ -459,13 +459,13 @@ class AniFaceDiffPipeline(DiffusionPipeline):
 
 def _autoencoder(folder: Path, index: Mapping[str, Any]) -> type[Autoencoder]:
     """Choose the class of a folder's autoencoder among those that are known to work."""
-    library, name = index.get("vae") or (None, None)
-    if library != "diffusers" or name not in AUTOENCODERS:
-        raise CheckpointError(
-            f"{folder / 'model_index.json'}: the vae is {name} of {library}; one of diffusers' {', '.join(AUTOENCODERS)} "
-            "is needed."
-        )
-    return AUTOENCODERS[name]
+    found = index.get("vae")
+    for name, kind in AUTOENCODERS.items():
+        if found == ["diffusers", name]:
+            return kind
+    raise CheckpointError(
+        f"{folder / 'model_index.json'}: the vae is {found}; one of diffusers' {', '.join(AUTOENCODERS)} is needed."
+    )
 
 
 def _moved(renderer: ControlRenderer, device: torch.device) -> ControlRenderer:

@@ -53,8 +53,8 @@ def vae(
         from anifacediff.training.run import Schedule
         from anifacediff.training.vae import train_vae
 
-        drawn = (DrawnSet.open(out / "data" / split).complete() for split in ("train", "held-out"))
-        train_vae(out / "vae", *drawn, Schedule(steps=steps, learning_rate=2.5e-4))
+        drawn, held_out = (DrawnSet.open(out / "data" / split).complete() for split in ("train", "held-out"))
+        train_vae(out / "vae", drawn, held_out, Schedule(steps=steps, learning_rate=6e-4))
         note(f"Trained: {out / 'vae' / 'model'}.")
 
 
@@ -71,8 +71,9 @@ def stage1(
         from anifacediff.training.stage1 import train_stage1
         from anifacediff.training.vae import load_vae
 
-        drawn = (DrawnSet.open(out / "data" / split).complete() for split in ("train", "held-out"))
-        train_stage1(out / "stage1", *drawn, load_vae(out / "vae"), Schedule(steps=steps, learning_rate=8e-4))
+        drawn, held_out = (DrawnSet.open(out / "data" / split).complete() for split in ("train", "held-out"))
+        schedule = Schedule(steps=steps, learning_rate=8e-4)
+        train_stage1(out / "stage1", drawn, held_out, load_vae(out / "vae"), schedule)
         note(f"Trained: {out / 'stage1'}.")
 
 

@@ -80,7 +80,9 @@ class DrawnSet:
         """
         if not self.done.all():
             missing = len(self.done) - int(self.done.sum())
-            raise InputError(f"{self.casting}: {missing} identities are not drawn yet; finish `anifacediff train data`.")
+            raise InputError(
+                f"{self.casting}: {missing} identities are not drawn yet; finish `anifacediff train data`."
+            )
         return self
 
     @property
@@ -101,7 +103,9 @@ class DrawnSet:
             names = [field.name for field in fields(cls) if field.name != "casting"]
             arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r+") for name in names}
         except (OSError, TypeError, ValueError) as error:
-            raise InputError(f"{folder}: holds no drawn set ({error}); make one with `anifacediff train data`.") from error
+            raise InputError(
+                f"{folder}: holds no drawn set ({error}); make one with `anifacediff train data`."
+            ) from error
         return cls(casting, **arrays)
 
     @classmethod

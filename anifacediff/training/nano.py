@@ -1,5 +1,6 @@
 """The parts of nano: stock networks, small enough to train on a processor."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -55,6 +56,7 @@ IMAGE_ENCODER: dict[str, int] = {
     "patch_size": 8,
     "projection_dim": CONTEXT,
 }
+_SILU_GAIN = 1.9  # of weights that keep the size of a signal from layer to layer
 POSE_WIDTHS = (8, 16, 32, 64)
 EXPRESSION_TOKENS = 4
 
@@ -129,13 +131,18 @@ class Nano(nn.Module):
         ]
 
     def _awaken(self) -> None:
-        """Let the conditions be heard from the first step; zero weights are for a denoiser that knows to draw."""
-        self.pose_encoder.conv_out.reset_parameters()
+        """Let the conditions be heard from the first step; zero weights are for a denoiser that knows to draw.
+
+        A convolution's usual weights let the signal fade to nothing over the layers of the Pose Encoder.
+        """
+        for module in self.pose_encoder.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.normal_(module.weight, std=_SILU_GAIN / module.weight[0].numel() ** 0.5)
         for module in self.expression_adapter.modules():
             if isinstance(module, ExpressionProjection):
                 module.to_v_expression.reset_parameters()
 
-    def conditioned(self, conditions: Conditions) -> tuple[Float[Tensor, "f l d"], dict[str, object]]:
+    def conditioned(self, conditions: Conditions) -> tuple[Float[Tensor, "f l d"], Mapping[str, object]]:
         """Compute what does not change from step to step: the context, and the entries for the denoiser's call."""
         token = self.image_tokens(conditions.reference_images)
         features = self.reference_net.read(conditions.reference_latents, token, self.unet)
@@ -148,7 +155,7 @@ class Nano(nn.Module):
         noisy: Float[Tensor, "f c h w"],
         timesteps: Int[Tensor, "f"] | Int[Tensor, ""],
         context: Float[Tensor, "f l d"],
-        entries: dict[str, object],
+        entries: Mapping[str, object],
     ) -> Float[Tensor, "f c h w"]:
         """Predict clean latents from noisy ones."""
         return self.unet(noisy, timesteps, context, cross_attention_kwargs=dict(entries), return_dict=False)[0]

@@ -1,5 +1,8 @@
 """Start an autoencoder as the best linear one: principal components, found before anything is trained."""
 
+from collections.abc import Iterable
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from diffusers.models.autoencoders.autoencoder_dc import AutoencoderDC, DCDownBlock2d, DCUpBlock2d, ResBlock
@@ -29,8 +32,10 @@ def start_linear(vae: AutoencoderDC, images: Float[Tensor, "f 3 h w"]) -> None:
 
 
 def _encoder(vae: AutoencoderDC, images: Tensor) -> Tensor:
-    _keep(vae.encoder.conv_in.conv, images)
-    states = vae.encoder.conv_in(images)
+    first = vae.encoder.conv_in
+    assert isinstance(first, DCDownBlock2d)
+    _keep(first.conv, images)
+    states = first(images)
     for layer in _layers(vae.encoder.down_blocks):
         if isinstance(layer, DCDownBlock2d):
             _keep(layer.conv, states)
@@ -46,10 +51,14 @@ def _decoder(vae: AutoencoderDC, images: Tensor, latents: Tensor) -> None:
         if isinstance(layer, DCUpBlock2d):
             _solve_up(layer, states, images)
         states = layer(states)
-    nn.init.ones_(decoder.norm_out.weight)
-    nn.init.constant_(decoder.norm_out.bias, _LIFT)
-    states = F.relu(decoder.norm_out(states.movedim(1, -1)).movedim(-1, 1))
-    _solve(decoder.conv_out.conv, states, F.pixel_unshuffle(images, 2))
+    norm, last = decoder.norm_out, decoder.conv_out
+    assert norm.weight is not None
+    assert norm.bias is not None
+    assert isinstance(last, DCUpBlock2d)
+    nn.init.ones_(norm.weight)
+    nn.init.constant_(norm.bias, _LIFT)
+    states = F.relu(norm(states.movedim(1, -1)).movedim(-1, 1))
+    _solve(last.conv, states, F.pixel_unshuffle(images, 2))
 
 
 def _solve_up(layer: DCUpBlock2d, states: Tensor, images: Tensor) -> None:
@@ -59,16 +68,16 @@ def _solve_up(layer: DCUpBlock2d, states: Tensor, images: Tensor) -> None:
     idle = layer.conv.out_channels // 4 - colors.shape[1]
     wanted = torch.cat([colors, torch.full_like(colors[:, :1], _CONSTANT).expand(-1, idle, -1, -1)], dim=1)
     nn.init.zeros_(layer.conv.weight)
-    nn.init.zeros_(layer.conv.bias)
+    _clear_bias(layer.conv)
     _solve(layer.conv, states, F.pixel_unshuffle(wanted - layer(states), 2))
 
 
-def _layers(blocks: object) -> list[nn.Module]:
+def _layers(blocks: Iterable[Any]) -> list[nn.Module]:
     """The layers of some blocks in order; residual ones are closed."""
-    layers = [layer for block in blocks for layer in block]  # pyright: ignore[reportGeneralTypeIssues]
+    layers: list[nn.Module] = [layer for block in blocks for layer in block]
     for layer in layers:
         if isinstance(layer, ResBlock):
-            nn.init.zeros_(layer.norm.weight)
+            nn.init.zeros_(layer.norm.get_parameter("weight"))
     return layers
 
 
@@ -78,7 +87,12 @@ def _keep(conv: nn.Conv2d, states: Tensor) -> None:
     rows = torch.eye(kept) if kept == conv.in_channels else _components(states, kept).T
     conv.weight[:kept] = 0.0
     conv.weight[:kept, :, 1, 1] = rows
-    nn.init.zeros_(conv.bias)
+    _clear_bias(conv)
+
+
+def _clear_bias(conv: nn.Conv2d) -> Tensor:
+    assert conv.bias is not None
+    return nn.init.zeros_(conv.bias)
 
 
 def _solve(conv: nn.Conv2d, states: Tensor, wanted: Tensor) -> None:
@@ -90,7 +104,7 @@ def _solve(conv: nn.Conv2d, states: Tensor, wanted: Tensor) -> None:
     solution = torch.linalg.solve(square + ridge, inputs.T @ outputs).float()
     nn.init.zeros_(conv.weight)
     conv.weight[..., 1, 1] = solution[:-1].T
-    conv.bias.copy_(solution[-1])
+    _clear_bias(conv).copy_(solution[-1])
 
 
 def _components(states: Tensor, count: int) -> Tensor:

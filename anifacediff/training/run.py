@@ -114,7 +114,8 @@ class Run:
         self.step += 1
         decay = min(self.schedule.average, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
-            torch._foreach_lerp_(list(self._average.values()), list(self._parameters.values()), 1 - decay)
+            for name, value in self._parameters.items():
+                self._average[name].lerp_(value, 1 - decay)
         return mean.item()
 
     @contextmanager
@@ -140,10 +141,14 @@ class Run:
             if parameter in self._optimizer.state
             for key in _MOMENTS
         }
-        save_file(_owned({name: value.detach() for name, value in self._parameters.items()}), partial / "weights.safetensors")
+        save_file(
+            _owned({name: value.detach() for name, value in self._parameters.items()}), partial / "weights.safetensors"
+        )
         save_file(_owned(self._average), partial / "average.safetensors")
         save_file(_owned(moments), partial / "optimizer.safetensors")
-        (partial / "state.json").write_text(json.dumps({"step": self.step, "settings": self._settings}, indent=2) + "\n")
+        (partial / "state.json").write_text(
+            json.dumps({"step": self.step, "settings": self._settings}, indent=2) + "\n"
+        )
         target = self.folder / f"step-{self.step:07d}"
         shutil.rmtree(target, ignore_errors=True)
         partial.rename(target)

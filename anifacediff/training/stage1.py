@@ -19,6 +19,7 @@ from anifacediff.training.nano import Conditions, Nano, build_scheduler
 from anifacediff.training.run import Run, Schedule, train
 from anifacediff.training.sheets import psnr, sheet
 from anifacediff.training.team import Team
+from anifacediff.training.vae import decode, encode
 
 TIME_POWER = 0.7  # below one: more of the noisy steps, where what is drawn is decided
 UNEXPRESSED = 0.1
@@ -43,7 +44,8 @@ class Stills:
         path = folder / f"latents-{drawn.digest}-{fingerprint(vae)}.npy"
         if not path.is_file():
             folder.mkdir(parents=True, exist_ok=True)
-            latents = np.stack([_encode(vae, pictures) for pictures in drawn.pictures])
+            with torch.no_grad():
+                latents = np.stack([encode(vae, to_images(each)).half().numpy() for each in drawn.pictures])
             partial = path.with_suffix(".partial.npy")
             np.save(partial, latents)
             partial.replace(path)
@@ -93,12 +95,12 @@ class Batch:
 def visibility(vae: AutoencoderDC, latents: Float[Tensor, "f c h w"]) -> Float[Tensor, "c 1 1"]:
     """How much each channel of latents shows in pictures: the change when it is disturbed; one on average."""
     generator = torch.Generator().manual_seed(0)
-    plain = _decode(vae, latents)
+    plain = decode(vae, latents)
     shows: list[Tensor] = []
     for channel in range(latents.shape[1]):
         disturbed = latents.clone()
         disturbed[:, channel] += torch.randn(disturbed[:, channel].shape, generator=generator)
-        shows.append((_decode(vae, disturbed) - plain).square().mean().sqrt())
+        shows.append((decode(vae, disturbed) - plain).square().mean().sqrt())
     return (torch.stack(shows) / torch.stack(shows).mean())[:, None, None]
 
 
@@ -143,7 +145,7 @@ def draw(nano: Nano, scheduler: DDIMScheduler, conditions: Conditions, steps: in
     scheduler.set_timesteps(steps)
     for timestep in scheduler.timesteps:
         predicted = nano.denoise(latents, timestep, context, entries)
-        latents = scheduler.step(predicted, timestep, latents, return_dict=False)[0]
+        latents = scheduler.step(predicted, int(timestep), latents, return_dict=False)[0]
     return latents
 
 
@@ -178,7 +180,7 @@ def train_stage1(
     settings = {**asdict(data.casting), **asdict(batch), "data": data.digest, "vae": fingerprint(vae)}
     run = Run(folder, nano, schedule, settings)
     scheduler = build_scheduler()
-    weight = visibility(vae, torch.from_numpy(stills.latents[:8, 0]).float())
+    weight = visibility(vae, torch.from_numpy(stills.latents[:8, 0].astype(np.float32)))
 
     def loss(generator: torch.Generator) -> Float[Tensor, ""]:
         return denoising_loss(nano, scheduler, stills, weight, batch, generator)
@@ -205,7 +207,7 @@ def judge(nano: Nano, vae: AutoencoderDC, stills: Stills) -> tuple[Mapping[str, 
     conditions, clean = stills.conditions(who, first, first[:, None] + 1, torch.ones(count, 1, 1))
     with torch.autocast("cpu", torch.bfloat16):
         drawn = draw(nano, build_scheduler(), conditions).float()
-    result, ceiling = (torch.cat([_decode(vae, part) for part in each.split(16)]) for each in (drawn, clean))
+    result, ceiling = (torch.cat([decode(vae, part) for part in each.split(16)]) for each in (drawn, clean))
     truth = to_images(stills.drawn.pictures[:, 1])
     columns = conditions.reference_images, conditions.maps, result, truth
     figures = {
@@ -222,12 +224,3 @@ def fingerprint(vae: AutoencoderDC) -> str:
     for _, value in sorted(vae.state_dict().items()):
         digest.update(value.float().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]
-
-
-@torch.no_grad()
-def _encode(vae: AutoencoderDC, pictures: np.ndarray) -> np.ndarray:
-    return vae.encode(to_images(pictures) * 2 - 1).latent.half().numpy()
-
-
-def _decode(vae: AutoencoderDC, latents: Float[Tensor, "f c h w"]) -> Float[Tensor, "f 3 h2 w2"]:
-    return vae.decode(latents).sample / 2 + 0.5

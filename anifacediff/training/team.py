@@ -54,10 +54,11 @@ class Team:
         tensors = list(tensors)
         if self.size == 1:
             return
-        flat = torch._utils._flatten_dense_tensors(tensors)
+        flat = torch.cat([tensor.flatten() for tensor in tensors])
         dist.all_reduce(flat)
-        for tensor, mean in zip(tensors, torch._utils._unflatten_dense_tensors(flat / self.size, tensors), strict=True):
-            tensor.copy_(mean)
+        means = (flat / self.size).split([tensor.numel() for tensor in tensors])
+        for tensor, mean in zip(tensors, means, strict=True):
+            tensor.copy_(mean.view_as(tensor))
 
     def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Replace gradients by their mean over all processes, all of which have gradients of the same parameters."""

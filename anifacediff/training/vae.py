@@ -5,7 +5,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from diffusers.models.autoencoders.autoencoder_dc import AutoencoderDC
 
 from anifacediff.checkpoint import load_pretrained
@@ -22,9 +21,16 @@ EDGE_WEIGHT = 0.5
 LATENT_WEIGHT = 0.02
 
 
-def reconstruct(vae: AutoencoderDC, images: Float[Tensor, "f 3 h w"]) -> Float[Tensor, "f 3 h w"]:
-    """Encode and decode images in [0, 1]."""
-    return vae.decode(vae.encode(images * 2 - 1).latent).sample / 2 + 0.5
+def encode(vae: AutoencoderDC, images: Float[Tensor, "f 3 h w"]) -> Float[Tensor, "f c h2 w2"]:
+    """Turn images in [0, 1] into latents."""
+    return vae.encode(images * 2 - 1, return_dict=False)[0]
+
+
+def decode(vae: AutoencoderDC, latents: Float[Tensor, "f c h w"]) -> Float[Tensor, "f 3 h2 w2"]:
+    """Turn latents into images in [0, 1], or a little outside."""
+    images = vae.decode(latents, return_dict=False)[0]
+    assert isinstance(images, Tensor)
+    return images / 2 + 0.5
 
 
 def reconstruction_loss(
@@ -38,9 +44,9 @@ def reconstruction_loss(
         faces: one where a control map shows a face, else zero.
     """
     with torch.autocast(images.device.type, torch.bfloat16):
-        latents = vae.encode(images * 2 - 1).latent
-        decoded = vae.decode(latents).sample
-    latents, error = latents.float(), decoded.float() / 2 + 0.5 - images
+        latents = encode(vae, images)
+        decoded = decode(vae, latents)
+    latents, error = latents.float(), decoded.float() - images
     weight = 1 + FACE_WEIGHT * faces
     edges = error.diff(dim=2).abs()[..., 1:] + error.diff(dim=3).abs()[:, :, 1:]
     mean, std = latents.mean((0, 2, 3)), latents.std((0, 2, 3))
@@ -63,7 +69,8 @@ def train_vae(folder: Path, data: DrawnSet, held_out: DrawnSet, schedule: Schedu
         CheckpointError: if its newest checkpoint is damaged.
         NotFiniteError: if a loss is NaN.
     """
-    vae = build_vae(schedule.seed).to(memory_format=torch.channels_last)
+    vae = build_vae(schedule.seed)
+    vae.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     start_linear(vae, to_images(data.pictures[:: max(1, len(data.pictures) // 100), 0]) * 2 - 1)
     run = Run(folder, vae, schedule, {**asdict(data.casting), "data": data.digest, "batch": batch})
     shown = to_images(held_out.pictures[:64, 0])
@@ -76,7 +83,7 @@ def train_vae(folder: Path, data: DrawnSet, held_out: DrawnSet, schedule: Schedu
 
     @torch.no_grad()
     def report() -> Mapping[str, float]:
-        decoded = torch.cat([reconstruct(vae, part) for part in shown.split(16)])
+        decoded = torch.cat([decode(vae, encode(vae, part)) for part in shown.split(16)])
         write_image(folder / f"sheet-{run.step:07d}.png", sheet((shown[:8], decoded[:8])))
         vae.save_pretrained(folder / "model")
         return {"psnr": psnr(decoded, shown)}
