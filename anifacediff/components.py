@@ -19,6 +19,12 @@ def _parametric_head():
     return ParametricHead
 
 
+def _expressive_head():
+    from anifacediff.synthetic.expression import ExpressiveHead
+
+    return ExpressiveHead
+
+
 def _span_rasterizer():
     from anifacediff.geometry.rasterizer import SpanRasterizer
 
@@ -57,8 +63,8 @@ def _anifacediff():
 
 @hookimpl
 def anifacediff_morphable_models() -> Mapping[str, Loader[Callable[..., "MorphableModel"]]]:
-    """Offer the built-in head."""
-    return {"parametric": _parametric_head}
+    """Offer the built-in head, and the one of drawn avatars, whose mesh does not carry all of the expression."""
+    return {"parametric": _parametric_head, "expressive": _expressive_head}
 
 
 @hookimpl

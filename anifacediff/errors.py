@@ -41,6 +41,10 @@ class CheckpointError(AniFaceDiffError, RuntimeError):
     """A checkpoint is missing, corrupted, or its keys or shapes are not those of the component."""
 
 
+class ConfigurationError(AniFaceDiffError, RuntimeError):
+    """A run is to go on with other data or settings than it was begun with."""
+
+
 class NotFiniteError(AniFaceDiffError, ArithmeticError):
     """A network produced NaN or infinity."""
 

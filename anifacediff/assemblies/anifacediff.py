@@ -1,16 +1,19 @@
 """AniFaceDiff: a stylised avatar takes over the pose and expression of a driving video."""
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from os import PathLike
-from typing import Any, Protocol, runtime_checkable
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import torch
+from diffusers.models.autoencoders.autoencoder_dc import AutoencoderDC
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.models.unets.unet_motion_model import UNetMotionModel
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
@@ -42,6 +45,8 @@ from anifacediff.shapes import Float, Tensor, UInt8
 LONGEST_WINDOW = 24
 USUAL_OVERLAP = 4
 DECODE_CHUNK = 8
+Start = Literal["noise", "zeros"]
+STARTS: tuple[Start, ...] = ("noise", "zeros")
 
 
 @runtime_checkable
@@ -93,6 +98,11 @@ class AniFaceDiffOutput(BaseOutput):
     control: list[Image.Image]
 
 
+Autoencoder: TypeAlias = AutoencoderKL | AutoencoderTiny | AutoencoderDC
+AUTOENCODERS: Mapping[str, type[Autoencoder]] = {
+    kind.__name__: kind for kind in (AutoencoderKL, AutoencoderTiny, AutoencoderDC)
+}
+
 COMPONENTS = {
     "vae": AutoencoderKL,
     "image_encoder": CLIPVisionModelWithProjection,
@@ -137,7 +147,7 @@ class AniFaceDiffPipeline(DiffusionPipeline):
     # Their weights are used inside the denoiser's call, so they stay on the device; they are small.
     _exclude_from_cpu_offload = ["pose_encoder", "expression_adapter"]  # noqa: RUF012
 
-    vae: AutoencoderKL
+    vae: Autoencoder
     image_encoder: CLIPVisionModelWithProjection
     reference_net: ReferenceNet
     unet: UNet2DConditionModel | UNetMotionModel
@@ -147,7 +157,7 @@ class AniFaceDiffPipeline(DiffusionPipeline):
 
     def __init__(
         self,
-        vae: AutoencoderKL,
+        vae: Autoencoder,
         image_encoder: CLIPVisionModelWithProjection,
         reference_net: ReferenceNet,
         unet: UNet2DConditionModel | UNetMotionModel,
@@ -245,7 +255,11 @@ class AniFaceDiffPipeline(DiffusionPipeline):
         folder = local_folder(pretrained_model_name_or_path, (*COMPONENTS, "scheduler"), **hub_options)
         index = read_index(folder, cls.__name__)
         video = index.get("unet") == ["diffusers", UNetMotionModel.__name__]
-        kinds = {**COMPONENTS, "unet": UNetMotionModel if video else UNet2DConditionModel}
+        kinds = {
+            **COMPONENTS,
+            "unet": UNetMotionModel if video else UNet2DConditionModel,
+            "vae": _autoencoder(folder, index),
+        }
         components = load_components(folder, kinds, torch_dtype=torch_dtype)
         described = {name: value for name, value in index.items() if not name.startswith("_") and name not in kinds}
         described["scheduler"] = load_scheduler(folder)
@@ -336,6 +350,7 @@ class AniFaceDiffPipeline(DiffusionPipeline):
         overlap: int | None = None,
         closed_loop: bool = False,
         eta: float = 0.0,
+        start: Start = "noise",
         on_window: Callable[[int, int], None] | None = None,
     ) -> Iterator[GeneratedFrame]:
         """Generate frame after frame; memory does not grow with the clip.
@@ -352,6 +367,8 @@ class AniFaceDiffPipeline(DiffusionPipeline):
                 step.
             closed_loop: the published wrap-round order of windows, which has to finish the whole clip at once.
             eta: share of fresh noise at each step, for DDIM.
+            start: ``"noise"`` draws one of many possible videos, which the seed chooses; ``"zeros"`` gives one
+                smooth answer in the middle of them, for denoisers whose schedule ends in noise alone.
             on_window: called with the windows evaluated so far and in all.
 
         Raises:
@@ -362,6 +379,8 @@ class AniFaceDiffPipeline(DiffusionPipeline):
         """
         if not len(driving):
             raise InputError("driving: the clip has no frames.")
+        if start not in STARTS:
+            raise InputError(f"start: expected one of {', '.join(STARTS)}, found {start!r}.")
         if self.untrained_parts:
             parts = ", ".join(self.untrained_parts)
             warnings.warn(f"No trained weights: {parts}. The pictures mean nothing.", UntrainedWarning, stacklevel=2)
@@ -370,7 +389,8 @@ class AniFaceDiffPipeline(DiffusionPipeline):
         clip = self._prepare(reference, driving, guidance_scale)
         side = int(self.config["image_size"]) // self._stride
         shape = (int(self.vae.config["latent_channels"]), side, side)
-        noise = FrameNoise(seed, shape, device=self._execution_device, dtype=self.unet.dtype)
+        scale = 0.0 if start == "zeros" else 1.0
+        noise = FrameNoise(seed, shape, device=self._execution_device, dtype=self.unet.dtype, scale=scale)
         options: dict[str, Any] = {"noise": noise, "num_steps": num_inference_steps, "eta": eta, "on_window": on_window}
         if closed_loop:
             windows = closed_windows(len(driving), window_size, overlap)
@@ -383,7 +403,8 @@ class AniFaceDiffPipeline(DiffusionPipeline):
     @property
     def _stride(self) -> int:
         """Pixels of the picture for one of the latents."""
-        return 2 ** (len(self.vae.config["block_out_channels"]) - 1)
+        config = self.vae.config
+        return 2 ** (len(config.get("block_out_channels") or config["encoder_block_out_channels"]) - 1)
 
     def _window_size(self, asked: int | None) -> int:
         longest = self.unet.config.get("motion_max_seq_length")
@@ -399,7 +420,7 @@ class AniFaceDiffPipeline(DiffusionPipeline):
         _check_picture(reference.image)
         picture = Image.fromarray(reference.image).resize((size, size), Image.Resampling.LANCZOS)
         image = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].to(device, dtype) / 255
-        latents = self.vae.encode(image * 2 - 1, return_dict=False)[0].mode() * self.vae.config["scaling_factor"]
+        latents = self._encode(image)
         token = ImageTokens(self.image_encoder)(image)
         _load_for_use(self.unet)
         features = self.reference_net.read(latents, token, self.unet, guidance=guidance_scale != 1)
@@ -416,6 +437,11 @@ class AniFaceDiffPipeline(DiffusionPipeline):
             reference_features=features["reference_features"],
             guidance_scale=guidance_scale,
         )
+
+    def _encode(self, image: Float[Tensor, "b 3 height width"]) -> Float[Tensor, "b c h w"]:
+        encoded = self.vae.encode(image * 2 - 1, return_dict=False)[0]
+        latents = encoded if isinstance(encoded, Tensor) else encoded.mode()
+        return latents * self.vae.config["scaling_factor"]
 
     @torch.no_grad()
     def _decode(self, latents: Float[Tensor, "f c h w"]) -> UInt8[np.ndarray, "f height width 3"]:
@@ -434,6 +460,17 @@ class AniFaceDiffPipeline(DiffusionPipeline):
                     first = frames.stop
         finally:
             self.maybe_free_model_hooks()
+
+
+def _autoencoder(folder: Path, index: Mapping[str, Any]) -> type[Autoencoder]:
+    """Choose the class of a folder's autoencoder among those that are known to work."""
+    found = index.get("vae")
+    for name, kind in AUTOENCODERS.items():
+        if found == ["diffusers", name]:
+            return kind
+    raise CheckpointError(
+        f"{folder / 'model_index.json'}: the vae is {found}; one of diffusers' {', '.join(AUTOENCODERS)} is needed."
+    )
 
 
 def _moved(renderer: ControlRenderer, device: torch.device) -> ControlRenderer:

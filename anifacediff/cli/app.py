@@ -13,6 +13,8 @@ anifacediff animate avatar.png talk.mp4 -o out.mp4 --compare
 
 anifacediff align avatar.png talk.mp4 -o maps.mp4 --maps normal,depth
 
+anifacediff synthetic -o sheet.png --avatars 8 --maps
+
 anifacediff plugins
 
 [bold]Exit codes[/bold]

@@ -17,6 +17,7 @@ from anifacediff.errors import (
     AniFaceDiffError,
     AttachmentError,
     CheckpointError,
+    ConfigurationError,
     InputError,
     MediaError,
     NotFiniteError,
@@ -32,6 +33,7 @@ UNEXPECTED, BAD_INPUT, BAD_OUTPUT, BAD_COMPONENT, INTERRUPTED = 1, 3, 4, 5, 130
 _EXIT_CODES: tuple[tuple[type[AniFaceDiffError], int], ...] = (
     (OutputError, BAD_OUTPUT),
     (InputError, BAD_INPUT),
+    (ConfigurationError, BAD_INPUT),
     (MediaError, BAD_INPUT),
     (PluginError, BAD_COMPONENT),
     (CheckpointError, BAD_COMPONENT),

@@ -1,5 +1,6 @@
 """Noise that depends on the seed and the frame's number only, so that windows and streaming cannot change a video."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,19 +23,24 @@ class FrameNoise:
         shape: c h w of one frame's latents.
         device: where the noise is needed.
         dtype: in which precision it is needed; it is drawn in float32.
+        scale: of what frames start from: 0 starts all of them from zeros, which gives a denoiser's one answer in the
+            middle of all, the same for every seed. Noise that is added later is not scaled.
 
     Raises:
-        InputError: if the seed is negative.
+        InputError: if the seed is negative, or the scale is no finite number.
     """
 
     seed: int
     shape: tuple[int, int, int]
     device: torch.device | str = "cpu"
     dtype: torch.dtype = torch.float32
+    scale: float = 1.0
 
     def __post_init__(self) -> None:
         if self.seed < 0:
             raise InputError(f"seed: must not be negative, found {self.seed}.")
+        if not math.isfinite(self.scale):
+            raise InputError(f"scale: must be a finite number, found {self.scale}.")
 
     def generators(self, frames: Sequence[int]) -> list[torch.Generator]:
         """Begin the streams of some frames; no two frames of a clip share one."""
@@ -42,8 +48,8 @@ class FrameNoise:
         return [torch.Generator().manual_seed((base + frame * _GOLDEN_RATIO) % _SEEDS) for frame in frames]
 
     def draw(self, generators: Sequence[torch.Generator]) -> Float[Tensor, "f c h w"]:
-        """Draw standard normal noise, one frame from each stream."""
-        drawn = [torch.randn(self.shape, generator=generator) for generator in generators]
+        """Draw that from which frames start, one frame from each stream."""
+        drawn = [self.scale * torch.randn(self.shape, generator=generator) for generator in generators]
         return torch.stack(drawn).to(self.device, self.dtype)
 
     def __call__(self, frames: Sequence[int]) -> Float[Tensor, "f c h w"]:

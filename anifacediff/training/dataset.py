@@ -1,0 +1,171 @@
+"""Drawn training data on disk: avatars by seed, each in a few poses, with control maps and expression."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, UInt8
+
+from anifacediff.conditioning.facial_alignment import FacialAlignment
+from anifacediff.errors import ConfigurationError, InputError
+from anifacediff.media.pictures import to_pictures
+from anifacediff.synthetic.artist import AvatarArtist
+from anifacediff.synthetic.casting import random_avatar
+from anifacediff.synthetic.expression import COMPONENTS, ExpressiveHead
+from anifacediff.synthetic.motion import random_motion
+
+_DESCRIPTION = "set.json"
+_LOOSE = 0.5  # frames per second: frames that have little to do with each other
+
+
+@dataclass(frozen=True)
+class Casting:
+    """Which avatars are in a set, and how they are drawn.
+
+    Attributes:
+        first_seed: of the first avatar; the next has the next.
+        identities: how many avatars.
+        frames: pictures of each, at least two.
+        size: height and width in pixels.
+
+    Raises:
+        InputError: if there is no avatar, or fewer than two pictures of each.
+    """
+
+    first_seed: int
+    identities: int
+    frames: int = 6
+    size: int = 128
+
+    def __post_init__(self) -> None:
+        if self.identities < 1 or self.frames < 2 or self.size < 1 or self.first_seed < 0:
+            raise InputError(
+                f"{self}: the split is empty; it needs an identity at least, and two frames of each: a reference, and "
+                "one to be drawn from it."
+            )
+
+    @property
+    def seeds(self) -> range:
+        """The seeds of the avatars."""
+        return range(self.first_seed, self.first_seed + self.identities)
+
+
+@dataclass(frozen=True)
+class DrawnSet:
+    """Pictures of avatars, mapped from disk; what has not been drawn yet is black.
+
+    Attributes:
+        casting: who is in it.
+        pictures: n identities, f frames, RGB.
+        maps: the control maps, as the pipeline draws them: what is withheld from the mesh by default is.
+        expression: n f e, all of the expression, in standard deviations.
+        done: n, which identities have been drawn.
+    """
+
+    casting: Casting
+    pictures: UInt8[np.ndarray, "n f h w 3"]
+    maps: UInt8[np.ndarray, "n f h w 3"]
+    expression: Float[np.ndarray, "n f e"]
+    done: Bool[np.ndarray, "n"]
+
+    def complete(self) -> "DrawnSet":
+        """Return the set itself, once all of it has been drawn.
+
+        Raises:
+            InputError: if identities are missing.
+        """
+        if not self.done.all():
+            missing = len(self.done) - int(self.done.sum())
+            raise InputError(
+                f"{self.casting}: {missing} identities are not drawn yet; finish `anifacediff train data`."
+            )
+        return self
+
+    @property
+    def digest(self) -> str:
+        """A fingerprint of what is drawn."""
+        sample = self.pictures[:: max(1, len(self.pictures) // 32), 0]
+        return hashlib.sha256(self.expression.tobytes() + sample.tobytes()).hexdigest()[:16]
+
+    @classmethod
+    def open(cls, folder: Path) -> "DrawnSet":
+        """Map a set that :meth:`create` began, to read and to draw into.
+
+        Raises:
+            InputError: if there is none.
+        """
+        try:
+            casting = Casting(**json.loads((folder / _DESCRIPTION).read_text()))
+            names = [field.name for field in fields(cls) if field.name != "casting"]
+            arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r+") for name in names}
+        except (OSError, TypeError, ValueError) as error:
+            raise InputError(
+                f"{folder}: holds no drawn set ({error}); make one with `anifacediff train data`."
+            ) from error
+        return cls(casting, **arrays)
+
+    @classmethod
+    def create(cls, folder: Path, casting: Casting) -> "DrawnSet":
+        """Begin a set, or go on with the one in ``folder``.
+
+        Raises:
+            ConfigurationError: if the folder holds another set.
+        """
+        if (folder / _DESCRIPTION).is_file():
+            found = cls.open(folder)
+            if found.casting != casting:
+                raise ConfigurationError(f"{folder}: holds {found.casting}, not {casting}; choose another folder.")
+            return found
+        folder.mkdir(parents=True, exist_ok=True)
+        images = (casting.identities, casting.frames, casting.size, casting.size, 3)
+        _new(folder / "pictures.npy", np.uint8, images)
+        _new(folder / "maps.npy", np.uint8, images)
+        _new(folder / "expression.npy", np.float32, (*images[:2], len(COMPONENTS)))
+        _new(folder / "done.npy", np.bool_, images[:1])
+        (folder / _DESCRIPTION).write_text(json.dumps(asdict(casting), indent=2) + "\n")
+        return cls.open(folder)
+
+    def missing(self, share: int = 0, shares: int = 1) -> list[int]:
+        """Numbers of the identities still to be drawn by one of several processes.
+
+        Args:
+            share: which process, from 0.
+            shares: how many there are.
+        """
+        return [index for index in range(share, self.casting.identities, shares) if not self.done[index]]
+
+
+def draw_identities(drawn: DrawnSet, missing: Sequence[int]) -> Iterator[int]:
+    """Draw identities one after another; each is complete on disk before its number is yielded.
+
+    Args:
+        drawn: receives them.
+        missing: their numbers.
+    """
+    casting = drawn.casting
+    artist = AvatarArtist()
+    align = FacialAlignment(ExpressiveHead(), image_size=casting.size)
+    for index in missing:
+        seed = casting.seeds[index]
+        avatar = random_avatar(seed)
+        motion = artist.parameters(avatar, random_motion(seed, casting.frames, fps=_LOOSE), size=casting.size)
+        maps = align.render(align.plan(motion[:1], motion[:1]), motion).normal
+        assert maps is not None
+        drawn.pictures[index] = to_pictures(artist.draw(avatar, motion))
+        drawn.maps[index] = to_pictures(maps)
+        drawn.expression[index] = motion.expression.numpy()
+        drawn.done[index] = True
+        yield index
+
+
+def to_images(pictures: UInt8[np.ndarray, "f h w 3"]) -> Float[torch.Tensor, "f 3 h w"]:
+    """Turn bytes into images in [0, 1]."""
+    return torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
+
+
+def _new(path: Path, dtype: type[np.generic], shape: tuple[int, ...]) -> None:
+    np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape).flush()

@@ -1,0 +1,167 @@
+"""The parts of nano: stock networks, small enough to train on a processor."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from diffusers.models.autoencoders.autoencoder_dc import AutoencoderDC
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+from torch import nn
+from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+from anifacediff.backbone.reference_net import ReferenceNet
+from anifacediff.conditioning.expression_adapter import ExpressionAdapter, ExpressionProjection
+from anifacediff.conditioning.image_tokens import ImageTokens
+from anifacediff.conditioning.pose_encoder import PoseEncoder
+from anifacediff.shapes import Float, Int, Tensor
+from anifacediff.synthetic.expression import COMPONENTS
+
+IMAGE_SIZE = 128
+LATENT_CHANNELS = 32
+CONTEXT = 64
+VAE: dict[str, object] = {
+    "latent_channels": LATENT_CHANNELS,
+    "encoder_block_types": "ResBlock",
+    "decoder_block_types": "ResBlock",
+    "encoder_block_out_channels": (32, 32, 64, 128),
+    "decoder_block_out_channels": (32, 32, 64, 128),
+    "encoder_layers_per_block": (0, 1, 1, 1),
+    "decoder_layers_per_block": (0, 1, 1, 1),
+    "encoder_qkv_multiscales": ((), (), (), ()),
+    "decoder_qkv_multiscales": ((), (), (), ()),
+    "downsample_block_type": "pixel_unshuffle",
+    "encoder_out_shortcut": False,
+    "decoder_in_shortcut": False,
+    "scaling_factor": 1.0,
+}
+UNET: dict[str, object] = {
+    "sample_size": IMAGE_SIZE // 8,
+    "in_channels": LATENT_CHANNELS,
+    "out_channels": LATENT_CHANNELS,
+    "block_out_channels": (64, 128),
+    "layers_per_block": 1,
+    "down_block_types": ("CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+    "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
+    "attention_head_dim": (2, 4),  # diffusers takes them as numbers of heads
+    "norm_num_groups": 16,
+    "cross_attention_dim": CONTEXT,
+}
+IMAGE_ENCODER: dict[str, int] = {
+    "hidden_size": CONTEXT,
+    "intermediate_size": 2 * CONTEXT,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "image_size": 32,
+    "patch_size": 8,
+    "projection_dim": CONTEXT,
+}
+_SILU_GAIN = 1.9  # of weights that keep the size of a signal from layer to layer
+POSE_WIDTHS = (8, 16, 32, 64)
+EXPRESSION_TOKENS = 4
+
+
+def build_vae(seed: int) -> AutoencoderDC:
+    """Make a fresh autoencoder.
+
+    Source: DC-AE (Chen et al.), whose pixel shuffles spend no work at full resolution.
+    """
+    torch.manual_seed(seed)
+    vae = AutoencoderDC.from_config(VAE)
+    assert isinstance(vae, AutoencoderDC)
+    return vae
+
+
+def build_scheduler() -> DDIMScheduler:
+    """Make the noise schedule: a cosine whose end is noise alone; the network predicts the clean latents.
+
+    Source: Lin et al., "Common Diffusion Noise Schedules and Sample Steps are Flawed".
+    """
+    return DDIMScheduler(
+        beta_schedule="squaredcos_cap_v2",
+        prediction_type="sample",
+        rescale_betas_zero_snr=True,
+        timestep_spacing="trailing",
+        clip_sample=False,
+    )
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What some frames are drawn from; frames of one reference stand together.
+
+    Attributes:
+        reference_latents: b c h w.
+        reference_images: b 3 h w, RGB in [0, 1].
+        maps: f 3 h w, the control maps; f is a multiple of b.
+        expression: f e.
+        expressed: f 1 1, zero where the expression is kept from the network, else one.
+    """
+
+    reference_latents: Float[Tensor, "b c h2 w2"]
+    reference_images: Float[Tensor, "b 3 h w"]
+    maps: Float[Tensor, "f 3 h w"]
+    expression: Float[Tensor, "f e"]
+    expressed: Float[Tensor, "f 1 1"]
+
+
+class Nano(nn.Module):
+    """A denoiser with all that AniFaceDiff attaches to it, as one module to train.
+
+    Args:
+        seed: of the weights.
+    """
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        torch.manual_seed(seed)
+        unet = UNet2DConditionModel.from_config(UNET)
+        assert isinstance(unet, UNet2DConditionModel)
+        self.unet = unet
+        self.reference_net = ReferenceNet.from_unet(unet)
+        self.pose_encoder = PoseEncoder.for_unet(unet, block_out_channels=POSE_WIDTHS)
+        self.expression_adapter = ExpressionAdapter.for_unet(
+            unet, expression_dim=len(COMPONENTS), num_tokens=EXPRESSION_TOKENS
+        )
+        self.image_encoder = CLIPVisionModelWithProjection(CLIPVisionConfig.from_dict(IMAGE_ENCODER))
+        self._awaken()
+        self.image_tokens = ImageTokens(self.image_encoder)
+        self.attachments = [
+            part.attach(unet) for part in (self.reference_net, self.pose_encoder, self.expression_adapter)
+        ]
+
+    def _awaken(self) -> None:
+        """Let the conditions be heard from the first step; zero weights are for a denoiser that knows to draw.
+
+        A convolution's usual weights let the signal fade to nothing over the layers of the Pose Encoder.
+        """
+        for module in self.pose_encoder.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.normal_(module.weight, std=_SILU_GAIN / module.weight[0].numel() ** 0.5)
+        for module in self.expression_adapter.modules():
+            if isinstance(module, ExpressionProjection):
+                module.to_v_expression.reset_parameters()
+
+    def conditioned(self, conditions: Conditions) -> tuple[Float[Tensor, "f l d"], Mapping[str, object]]:
+        """Compute what does not change from step to step: the context, and the entries for the denoiser's call."""
+        token = self.image_tokens(conditions.reference_images)
+        features = self.reference_net.read(conditions.reference_latents, token, self.unet)
+        expression = self.expression_adapter(conditions.expression)["expression_tokens"] * conditions.expressed
+        entries = {**features, **self.pose_encoder(conditions.maps), "expression_tokens": expression}
+        return token.repeat_interleave(len(conditions.maps) // len(token), dim=0), entries
+
+    def denoise(
+        self,
+        noisy: Float[Tensor, "f c h w"],
+        timesteps: Int[Tensor, "f"] | Int[Tensor, ""],
+        context: Float[Tensor, "f l d"],
+        entries: Mapping[str, object],
+    ) -> Float[Tensor, "f c h w"]:
+        """Predict clean latents from noisy ones."""
+        return self.unet(noisy, timesteps, context, cross_attention_kwargs=dict(entries), return_dict=False)[0]
+
+    def forward(
+        self, noisy: Float[Tensor, "f c h w"], timesteps: Int[Tensor, "f"], conditions: Conditions
+    ) -> Float[Tensor, "f c h w"]:
+        """Predict clean latents in one go."""
+        return self.denoise(noisy, timesteps, *self.conditioned(conditions))

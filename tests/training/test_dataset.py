@@ -1,0 +1,64 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from anifacediff.errors import ConfigurationError, InputError
+from anifacediff.training.dataset import Casting, DrawnSet, draw_identities, to_images
+
+SMALL = Casting(first_seed=3, identities=2, frames=2, size=32)
+
+
+def drawn(folder: Path, numbers: list[int]) -> DrawnSet:
+    result = DrawnSet.create(folder, SMALL)
+    assert list(draw_identities(result, numbers)) == numbers
+    return result
+
+
+def test_what_is_drawn_depends_on_the_seeds_alone(tmp_path: Path):
+    whole = drawn(tmp_path / "whole", [0, 1]).complete()
+    drawn(tmp_path / "parts", [1])
+    assert DrawnSet.open(tmp_path / "parts").missing() == [0]
+    parts = drawn(tmp_path / "parts", [0]).complete()
+    for name in ("pictures", "maps", "expression"):
+        assert np.array_equal(getattr(whole, name), getattr(parts, name))
+    assert whole.digest == parts.digest
+    assert (whole.pictures.reshape(4, -1).std(1) > 10).all()
+    assert (whole.maps.reshape(4, -1).max(1) > 200).all()
+    assert not np.array_equal(whole.expression[0], whole.expression[1])
+
+
+def test_processes_share_what_is_missing(tmp_path: Path):
+    begun = DrawnSet.create(tmp_path, Casting(0, 5))
+    begun.done[2] = True
+    assert begun.missing(0, 2) + begun.missing(1, 2) == [0, 4, 1, 3]
+
+
+def test_a_set_that_is_not_complete_is_refused(tmp_path: Path):
+    with pytest.raises(InputError, match="2 identities are not drawn"):
+        DrawnSet.create(tmp_path, SMALL).complete()
+
+
+def test_another_set_in_the_folder_is_refused(tmp_path: Path):
+    DrawnSet.create(tmp_path, SMALL)
+    with pytest.raises(ConfigurationError, match="choose another folder"):
+        DrawnSet.create(tmp_path, Casting(4, 2, 2, 32))
+
+
+def test_a_folder_without_a_set_is_refused(tmp_path: Path):
+    with pytest.raises(InputError, match="anifacediff train data"):
+        DrawnSet.open(tmp_path)
+
+
+@pytest.mark.parametrize("casting", [(0, 0, 6), (0, 3, 1)], ids=["nobody", "one frame"])
+def test_an_empty_split_is_refused(casting: tuple[int, int, int]):
+    with pytest.raises(InputError, match="split is empty"):
+        Casting(*casting)
+
+
+def test_bytes_become_images():
+    pictures = np.zeros((1, 2, 3, 3), np.uint8)
+    pictures[0, 1, 2] = [0, 51, 255]
+    image = to_images(pictures)[0]
+    assert image.shape == (3, 2, 3)
+    assert image[:, 1, 2].tolist() == pytest.approx([0, 0.2, 1])
