@@ -9,8 +9,8 @@ from anifacediff.cli.options import Debug
 from anifacediff.cli.report import note, progress, reported_errors
 
 train = typer.Typer(
-    help="Train a small model on drawn avatars (no weights ship yet): data, then vae, then stage1, then export; each goes on where it was "
-    "stopped.",
+    help="Train a small model on drawn avatars (no weights ship yet): data, then vae, then stage1, then export; each "
+    "goes on where it was stopped.",
     no_args_is_help=True,
 )
 
