@@ -332,7 +332,7 @@ def test_our_components_come_through_the_hooks():
     assert set(ours.components) == {(kind, name) for kind, names in OURS.items() for name in names}
 
 
-@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, names in OURS.items() for name in names])
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, names in OURS.items() for name in sorted(names)])
 def test_our_components_can_be_loaded(kind: str, name: str):
     component = getattr(registry, kind)[f"anifacediff/{name}"]
     assert inspect.isclass(component)
