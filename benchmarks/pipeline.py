@@ -14,6 +14,7 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +26,7 @@ from anifacediff.assemblies.parts import PRESETS, assemble, small_parts
 from anifacediff.backbone.temporal import TemporalModules
 from anifacediff.geometry.faces import Box, FaceParameters, WeakPerspective
 
-STABLE_DIFFUSION_VAE = {
+STABLE_DIFFUSION_VAE: dict[str, Any] = {
     "down_block_types": ("DownEncoderBlock2D",) * 4,
     "up_block_types": ("UpDecoderBlock2D",) * 4,
     "block_out_channels": (128, 256, 512, 512),
@@ -86,7 +87,7 @@ def build(size: str, image_size: int, device: str) -> AniFaceDiffPipeline:
 @torch.no_grad()
 def report(pipe: AniFaceDiffPipeline, dtype: str, options: argparse.Namespace) -> None:
     reference, driving = Portrait(np.zeros((256, 256, 3), np.uint8), faces(pipe, 1)), faces(pipe, options.frames)
-    clip = pipe._prepare(reference, driving, 1.0)
+    clip = pipe._prepare(reference, driving, 1.0)  # pyright: ignore[reportPrivateUsage]
     side = options.image_size // 8
     latents = torch.randn(options.frames, 4, side, side, device=options.device, dtype=pipe.unet.dtype)
     frames, timestep = range(options.frames), torch.tensor(500, device=options.device)

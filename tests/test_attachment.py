@@ -126,7 +126,8 @@ def test_no_warnings_about_unknown_arguments(denoiser: AnyUNet, parts: Parts, di
 
 
 def _argument(part: object) -> str:
-    return {ReferenceNet: "reference", ExpressionAdapter: "expression", PoseEncoder: "pose"}[type(part)]
+    names: dict[type, str] = {ReferenceNet: "reference", ExpressionAdapter: "expression", PoseEncoder: "pose"}
+    return names[type(part)]
 
 
 def test_twice_is_refused(denoiser: AnyUNet, parts: Parts):
@@ -206,8 +207,9 @@ def _load_ip_adapter(unet: UNet2DConditionModel) -> None:
         "ip_adapter": {},
     }
     cross = [name for name in unet.attn_processors if name.endswith("attn2.processor")]
+    layers = spatial_attention(unet, "attn2")
     for number, name in enumerate(cross):
-        width = unet.get_submodule(name.removesuffix(".processor")).to_q.out_features
+        width = layers[name.removesuffix(".processor")].to_q.out_features
         for key in ("to_k_ip", "to_v_ip"):
             weights["ip_adapter"][f"{2 * number + 1}.{key}.weight"] = torch.randn(width, 24) * 0.1
     unet._load_ip_adapter_weights([weights])

@@ -1,18 +1,26 @@
 import os
+import re
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from typer import Exit
 from typer.testing import CliRunner
 
 import anifacediff
+from anifacediff import errors
 from anifacediff.cli import app
+from anifacediff.cli.report import reported_errors
 from anifacediff.media import VideoSource, VideoWriter, read_image
+from anifacediff.sampling.denoise import MAX_STREAMED_STEPS
 
 SAMPLES = Path(__file__).parents[1] / "examples" / "media"
 AVATAR = SAMPLES / "avatar.png"
@@ -126,20 +134,81 @@ def test_exit_codes_and_one_red_line(tmp_path: Path, driving: Path) -> None:
         ("align", AVATAR, tmp_path / "plain.png", "-o", out): (3, "No face was found"),
         ("align", AVATAR, driving, "-o", out, "--maps", "colour"): (3, "colour"),
         ("align", AVATAR, driving, "-o", out, "--device", "abacus"): (3, "Try --device cpu"),
+        ("align", AVATAR, driving, "-o", out, "--device", "meta"): (3, "Try --device cpu"),
         ("align", AVATAR, driving, "-o", out, "--face", 7): (3, "face=7"),
         ("align", AVATAR, driving, "-o", driving): (4, "the input itself"),
         ("align", AVATAR, driving, "-o", tmp_path / "out.xyz"): (4, "unknown suffix"),
+        ("align", AVATAR, driving, "-o", tmp_path / ("x" * 300)): (4, "nothing can be written there"),
         ("align", AVATAR, driving, "-o", out, "--tracker", "eye"): (5, "nothing is called 'eye'"),
         ("align", AVATAR, driving, "-o", out, "--morphable-model", "x"): (5, "nothing is called 'x'"),
         ("animate", AVATAR, driving, "-o", out, "--model", tmp_path): (5, str(tmp_path)),
         ("align", AVATAR, driving): (2, "--output"),
         ("align", AVATAR, driving, "-o", out, "--missing", "never"): (2, "never"),
+        ("align", AVATAR, driving, "-o", out, "--smooth", "nan"): (2, "--smooth"),
+        ("align", AVATAR, driving, "-o", out, "--fps", "inf"): (2, "--fps"),
+        ("animate", AVATAR, driving, "-o", out, "--seed", -1): (2, "--seed"),
+        ("animate", AVATAR, driving, "-o", out, "--steps", 0): (2, "--steps"),
+        ("animate", AVATAR, driving, "-o", out, "--steps", MAX_STREAMED_STEPS + 1): (2, "--steps"),
     }
     for arguments, (code, message) in cases.items():
         found, _, told = run(*arguments)
         assert (found, message in told) == (code, True), (arguments, told)
         assert "Traceback" not in told
     assert sorted(path.name for path in tmp_path.iterdir()) == ["driving.mp4", "plain.png"]
+
+
+@pytest.mark.parametrize("command", ["align", "animate"])
+def test_a_gif_that_is_too_fast_is_refused_before_tracking(tmp_path: Path, command: str) -> None:
+    code, _, told = run(command, AVATAR, AVATAR, "-o", tmp_path / "out.gif", "--fps", 60)
+    assert (code, "at most 50 frames per second" in told) == (4, True), told
+    assert "face found" not in told
+
+
+def test_the_driver_is_chosen_with_an_option_of_its_own(tmp_path: Path, driving: Path) -> None:
+    with VideoWriter(tmp_path / "two.mp4", 24) as writer:
+        for frame in VideoSource(driving):
+            writer.write(np.hstack([frame, frame]))
+    command = ("align", AVATAR, tmp_path / "two.mp4", "-o", tmp_path / "out", "--size", 64)
+    code, _, told = run(*command)
+    assert (code, "2 faces were found in frame 0" in told) == (3, True), told
+    assert "--driving-face INDEX" in told
+    code, _, told = run(*command, "--driving-face", 1)
+    assert code == 0, told
+
+
+def test_every_error_of_the_library_has_an_exit_code_of_its_kind() -> None:
+    raised = [each for each in vars(errors).values() if isinstance(each, type) and each is not errors.AniFaceDiffError]
+    assert errors.NotFiniteError in raised
+    for error in raised:
+        with pytest.raises(Exit) as caught, reported_errors(debug=False):
+            raise error("told")
+        assert caught.value.exit_code in (3, 4, 5), error
+
+
+def test_commands_run_in_any_thread_and_leave_the_handler_of_signals_alone(tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with ThreadPoolExecutor(1) as pool:
+        code, text, told = pool.submit(run, "plugins").result()
+    assert (code, "parametric" in text) == (0, True), told
+    assert run("plugins")[0] == 0
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_animate_tells_of_every_evaluation_and_decodes_the_clip_once(
+    tmp_path: Path, driving: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readings: list[Path] = []
+    read = VideoSource.__iter__
+
+    def counted(self: VideoSource) -> Iterator[np.ndarray]:
+        readings.append(self.path)
+        return read(self)
+
+    monkeypatch.setattr(VideoSource, "__iter__", counted)
+    code, _, told = run("animate", AVATAR, driving, "-o", tmp_path / "out.mp4", "--steps", 3)
+    assert code == 0, told
+    assert re.search(r"Animating \(windows x steps\) \S+ 3/3", told), told  # one window at each step
+    assert readings == [driving]
 
 
 def test_debug_shows_the_traceback(tmp_path: Path, driving: Path) -> None:
@@ -180,3 +249,19 @@ def test_a_request_to_terminate_leaves_nothing(tmp_path: Path) -> None:
     assert process.returncode == 130, told
     assert "nothing was written" in told
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_face_that_is_not_found_is_told_with_its_file_and_can_be_boxed(tmp_path: Path, driving: Path) -> None:
+    plain = tmp_path / "plain.png"
+    Image.new("RGB", (200, 200), "gray").save(plain)
+    out = tmp_path / "out"
+    code, _, told = run("align", plain, driving, "-o", out, "--size", 64)
+    assert code == 3
+    assert str(plain) in told
+    assert "--box" in told
+    code, _, told = run("align", AVATAR, driving, "-o", out, "--size", 64, "--box", "60,70,190,200")
+    assert code == 0, told
+    for bad in ("60,70", "a,b,c,d", "60,70,50,60"):
+        code, _, told = run("align", AVATAR, driving, "-o", tmp_path / "bad", "--box", bad)
+        assert code == 3
+        assert f"--box {bad}" in told

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
@@ -73,11 +74,15 @@ class GeneratedFrame:
 
     Attributes:
         image: h w 3, RGB.
-        control: h w 3, the control map that the denoiser was given.
     """
 
     image: UInt8[np.ndarray, "h w 3"]
-    control: UInt8[np.ndarray, "h w 3"]
+    _draw_control: Callable[[], UInt8[np.ndarray, "h w 3"]]
+
+    @property
+    def control(self) -> UInt8[np.ndarray, "h w 3"]:
+        """The control map that the denoiser was given; drawn when it is asked for."""
+        return self._draw_control()
 
 
 @dataclass
@@ -449,9 +454,9 @@ class AniFaceDiffPipeline(DiffusionPipeline):
             for segment in segments:
                 for latents in segment.split(DECODE_CHUNK):
                     frames = range(first, first + len(latents))
-                    pairs = zip(self._decode(latents), clip.controls(frames), strict=True)
-                    yield from (GeneratedFrame(image, control) for image, control in pairs)
                     clip.forget(frames)
+                    for frame, image in zip(frames, self._decode(latents), strict=True):
+                        yield GeneratedFrame(image, partial(clip.control, frame))
                     first = frames.stop
         finally:
             self.maybe_free_model_hooks()

@@ -19,18 +19,10 @@ from anifacediff.shapes import Float, Tensor, UInt8
 
 
 @dataclass(frozen=True)
-class _Held:
-    """What is kept of a frame in flight."""
-
-    pose_features: Float[Tensor, "d h w"]
-    control: UInt8[np.ndarray, "height width 3"]
-
-
-@dataclass(frozen=True)
 class ClipDenoiser:
-    """Predicts for any window of a clip; holds control maps and pose features of the frames in flight only.
+    """Predicts for any window of a clip; holds the pose features of the frames in flight only.
 
-    Streamed, those are at most a window's hop for each denoising step, however long the clip.
+    Streamed, those are a window's hop for each denoising step and a window, however long the clip.
 
     Attributes:
         unet: the denoiser; the adapters are attached to it.
@@ -55,7 +47,7 @@ class ClipDenoiser:
     token: Float[Tensor, "1 l d"]
     reference_features: ReferenceFeatures
     guidance_scale: float
-    _held: dict[int, _Held] = field(default_factory=dict)
+    _pose_features: dict[int, Tensor] = field(default_factory=dict)
 
     @torch.no_grad()
     def __call__(
@@ -82,14 +74,18 @@ class ClipDenoiser:
         without, given = self._evaluate(torch.stack([latents, latents]), timestep, tokens, condition)
         return without + self.guidance_scale * (given - without)
 
-    def controls(self, frames: range) -> UInt8[np.ndarray, "f h w 3"]:
-        """The control maps of some frames as pictures; the frames have been evaluated and not been forgotten."""
-        return np.stack([self._held[frame].control for frame in frames])
+    @torch.no_grad()
+    def control(self, frame: int) -> UInt8[np.ndarray, "h w 3"]:
+        """Draw the control map of a frame as a picture.
+
+        It is drawn anew: kept for all frames in flight, pictures would outweigh the latents.
+        """
+        return to_pictures(self._maps(range(frame, frame + 1)))[0]
 
     def forget(self, frames: range) -> None:
         """Drop what is held for frames that are finished."""
         for frame in frames:
-            self._held.pop(frame, None)
+            self._pose_features.pop(frame, None)
 
     def _evaluate(
         self, latents: Float[Tensor, "b f c h w"], timestep: Tensor, tokens: Tensor, condition: Mapping[str, object]
@@ -104,14 +100,16 @@ class ClipDenoiser:
 
     def _features(self, frames: Sequence[int]) -> Float[Tensor, "f d h w"]:
         """The pose features of some frames; drawn and encoded when a frame is first asked for."""
-        new = [frame for frame in frames if frame not in self._held]
+        new = [frame for frame in frames if frame not in self._pose_features]
         for run in _runs(new):
-            maps = self.align.render(self.alignment, self.driving[run.start : run.stop]).normal
-            assert maps is not None
-            features = self.pose_encoder(maps)["pose_features"]
-            held = map(_Held, features, to_pictures(maps))
-            self._held.update(zip(run, held, strict=True))
-        return torch.stack([self._held[frame].pose_features for frame in frames])
+            features = self.pose_encoder(self._maps(run))["pose_features"]
+            self._pose_features.update(zip(run, features, strict=True))
+        return torch.stack([self._pose_features[frame] for frame in frames])
+
+    def _maps(self, frames: range) -> Float[Tensor, "f 3 h w"]:
+        maps = self.align.render(self.alignment, self.driving[frames.start : frames.stop]).normal
+        assert maps is not None
+        return maps
 
 
 def _runs(frames: Sequence[int]) -> list[range]:

@@ -42,7 +42,9 @@ def local_folder(source: str | PathLike[str], components: Collection[str] = (), 
             ignore_patterns=list(VARIANTS),
             **hub_options,
         )
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+    except HFValidationError as error:
+        raise CheckpointError(f"{source}: there is no such folder, and it is no name of a Hub model.") from error
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise CheckpointError(
             f"{source}: neither a folder here nor a model that the Hub gives out ({type(error).__name__}: "
             f"{str(error).splitlines()[0]}). Check the spelling, the network, and whether the model asks for a login."

@@ -14,6 +14,7 @@ from anifacediff.cli.options import (
     MissingFaces,
     Output,
     Reference,
+    ReferenceBox,
     Smooth,
     Tracker,
 )
@@ -27,8 +28,9 @@ def align(
     maps: Annotated[
         str, typer.Option("--maps", help="Which maps to draw, with commas between: normal, depth, shaded.")
     ] = "normal",
-    size: Annotated[int, typer.Option("--size", min=16, help="Height and width of a map in pixels.")] = 256,
+    size: Annotated[int, typer.Option("--size", min=16, max=2048, help="Height and width of a map in pixels.")] = 256,
     face: Face = None,
+    box: ReferenceBox = None,
     driving_face: DrivingFace = None,
     missing: MissingFaces = "interpolate",
     smooth: Smooth = 1.0,
@@ -37,12 +39,12 @@ def align(
         Literal["driving", "reference"],
         typer.Option("--anchor", help="Whose face says where the aligned one stands in the picture."),
     ] = "driving",
-    align_shape: Annotated[
-        bool, typer.Option("--align-shape/--no-align-shape", help="Give the driver the reference's shape.")
-    ] = True,
-    align_scale: Annotated[
-        bool, typer.Option("--align-scale/--no-align-scale", help="Give the driver the reference's size.")
-    ] = True,
+    no_align_shape: Annotated[
+        bool, typer.Option("--no-align-shape", help="Leave the driver its shape, instead of the reference's.")
+    ] = False,
+    no_align_scale: Annotated[
+        bool, typer.Option("--no-align-scale", help="Leave the driver its size, instead of the reference's.")
+    ] = False,
     morphable_model: Annotated[str, typer.Option("--morphable-model", help="Name of a face model.")] = "parametric",
     tracker: Tracker = None,
     device: Device = None,
@@ -60,25 +62,26 @@ def align(
     [bold]anifacediff align avatar.png talk.mp4 -o maps.mp4 --no-align-shape[/bold]   to see what alignment changes
     """
     with reported_errors(debug):
-        from anifacediff.media import check_writable
+        from anifacediff.media import VideoWriter, check_writable
 
         check_writable(output, inputs=(reference, driving))
         from anifacediff.cli.faces import Request, find_device, find_faces, landmarked_model, open_media
         from anifacediff.cli.strips import write_aligned
         from anifacediff.conditioning import FacialAlignment
 
-        request = Request(reference, driving, face, driving_face, missing, smooth, fps, tracker)
+        request = Request(reference, driving, face, box, driving_face, missing, smooth, fps, tracker)
         media = open_media(request)
+        writer = VideoWriter(output, media.source.fps, audio_from=driving)
         where = find_device(device)
         model = landmarked_model(morphable_model)
         alignment = FacialAlignment(
             model,
             image_size=size,
-            align_shape=align_shape,
-            align_scale=align_scale,
+            align_shape=not no_align_shape,
+            align_scale=not no_align_scale,
             anchor=anchor,
             maps=tuple(name.strip() for name in maps.split(",")),
         )
         faces = find_faces(request, media, model, image_size=size)
-        write_aligned(output, faces, alignment.to(where), where)
+        write_aligned(writer, faces, alignment.to(where), where)
         note(f"Wrote {output}.")

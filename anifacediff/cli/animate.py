@@ -14,6 +14,7 @@ from anifacediff.cli.options import (
     MissingFaces,
     Output,
     Reference,
+    ReferenceBox,
     Smooth,
     Tracker,
 )
@@ -31,9 +32,10 @@ def animate(
         str | None,
         typer.Option("--model", help="Folder or Hub id of a pipeline; a small untrained one if not given."),
     ] = None,
-    steps: Annotated[int, typer.Option("--steps", min=1, help="Denoising steps.")] = 20,
-    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same result.")] = 0,
+    steps: Annotated[int, typer.Option("--steps", min=1, max=500, help="Denoising steps.")] = 20,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same result.")] = 0,
     face: Face = None,
+    box: ReferenceBox = None,
     driving_face: DrivingFace = None,
     missing: MissingFaces = "interpolate",
     smooth: Smooth = 1.0,
@@ -54,13 +56,14 @@ def animate(
     [bold]anifacediff animate avatar.png frames/ -o out.gif --fps 12 --model path/to/pipeline[/bold]
     """
     with reported_errors(debug):
-        from anifacediff.media import check_writable
+        from anifacediff.media import VideoWriter, check_writable
 
         check_writable(output, inputs=(reference, driving))
         from anifacediff.cli.faces import Request, find_device, find_faces, landmarked_model, open_media
 
-        request = Request(reference, driving, face, driving_face, missing, smooth, fps, tracker)
+        request = Request(reference, driving, face, box, driving_face, missing, smooth, fps, tracker)
         media = open_media(request)
+        writer = VideoWriter(output, media.source.fps, audio_from=driving)
         where = find_device(device)
         from anifacediff.cli.generate import load_pipeline, write_animated
 
@@ -72,5 +75,5 @@ def animate(
             )
         fitted = landmarked_model(pipe.config["morphable_model"])
         faces = find_faces(request, media, fitted, image_size=max(256, pipe.config["image_size"]))
-        write_animated(output, faces, pipe, steps=steps, seed=seed, compare=compare)
+        write_animated(writer, faces, pipe, steps=steps, seed=seed, compare=compare)
         note(f"Wrote {output}.")

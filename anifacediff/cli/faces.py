@@ -1,5 +1,7 @@
 """Finding the two faces that every command starts from."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -15,7 +17,16 @@ from anifacediff.errors import InputError
 from anifacediff.geometry.contracts import LandmarkedModel
 from anifacediff.media.images import read_image
 from anifacediff.media.video import VideoSource
-from anifacediff.tracking import TrackedClip, TrackedImage, default_tracker, track_clip, track_image
+from anifacediff.tracking import (
+    LandmarkDetector,
+    ManualBox,
+    TrackedClip,
+    TrackedImage,
+    Tracker,
+    default_tracker,
+    track_clip,
+    track_image,
+)
 
 
 @dataclass(frozen=True)
@@ -25,6 +36,7 @@ class Request:
     reference: Path
     driving: Path
     face: int | None
+    box: str | None
     driving_face: int | None
     missing: Missing
     smooth: float
@@ -76,16 +88,19 @@ def find_faces(request: Request, media: Media, model: LandmarkedModel, image_siz
     """
     source = media.source
     tracker = default_tracker() if request.tracker is None else registry.trackers[request.tracker]()
-    reference = track_image(media.picture, tracker=tracker, model=model, face=request.face, image_size=image_size)
-    driving = track_clip(
-        progress(source, "Tracking the driving clip", source.num_frames),
-        tracker=tracker,
-        model=model,
-        face=request.driving_face,
-        missing=request.missing,
-        smoothing=request.smooth,
-        image_size=image_size,
-    )
+    told = tracker if request.box is None else ManualBox(_landmark_detector(tracker), _rectangle(request.box))
+    with _naming(request.reference):
+        reference = track_image(media.picture, tracker=told, model=model, face=request.face, image_size=image_size)
+    with _naming(request.driving):
+        driving = track_clip(
+            progress(source, "Tracking the driving clip", source.num_frames),
+            tracker=tracker,
+            model=model,
+            face=request.driving_face,
+            missing=request.missing,
+            smoothing=request.smooth,
+            image_size=image_size,
+        )
     note(f"{request.driving.name}: {driving.report}.")
     return Faces(source, reference, driving)
 
@@ -98,7 +113,10 @@ def landmarked_model(name: str) -> LandmarkedModel:
     """
     model = registry.morphable_models[name]()
     if not isinstance(model, LandmarkedModel):
-        raise InputError(f"The morphable model {name!r} has no landmarks, so it cannot be fitted to a face.")
+        raise InputError(
+            f"--morphable-model {name}: {type(model).__name__} cannot be fitted to a face; for that a face model needs "
+            "the members of anifacediff.geometry.LandmarkedModel, its method landmarks among them."
+        )
     return model
 
 
@@ -112,10 +130,35 @@ def find_device(name: str | None) -> torch.device:
         return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
     try:
         device = torch.device(name)
-        torch.zeros(1, device=device)
+        torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"--device {name}: cannot be used here ({_first_line(error)}). Try --device cpu.") from error
     return device
+
+
+@contextmanager
+def _naming(path: Path) -> Generator[None]:
+    """Put the file's name before what is said about its faces."""
+    try:
+        yield
+    except InputError as error:
+        raise type(error)(f"{path}: {error}") from error
+
+
+def _landmark_detector(tracker: Tracker) -> LandmarkDetector:
+    if not isinstance(tracker, LandmarkDetector):
+        raise InputError(f"--box: the tracker {type(tracker).__name__} cannot place landmarks inside a given box.")
+    return tracker
+
+
+def _rectangle(text: str) -> tuple[float, float, float, float]:
+    try:
+        left, top, right, bottom = (float(number) for number in text.split(","))
+    except ValueError:
+        raise InputError(f"--box {text}: expected LEFT,TOP,RIGHT,BOTTOM in pixels, such as 120,80,340,330.") from None
+    if not (left < right and top < bottom):
+        raise InputError(f"--box {text}: the box is empty; give LEFT,TOP,RIGHT,BOTTOM in pixels.")
+    return left, top, right, bottom
 
 
 def _exact(fps: float | None) -> Fraction | None:

@@ -1,14 +1,18 @@
 """Running the pipeline and writing what it draws, one frame after another."""
 
 import warnings
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 
+import numpy as np
 import torch
+from jaxtyping import UInt8
 
-from anifacediff.assemblies.anifacediff import AniFaceDiffPipeline, UntrainedWarning
+from anifacediff.assemblies.anifacediff import AniFaceDiffPipeline, GeneratedFrame, UntrainedWarning
 from anifacediff.cli.faces import Faces
-from anifacediff.cli.report import progress
+from anifacediff.cli.report import reported_progress
 from anifacediff.media import VideoWriter, side_by_side
+
+Picture = UInt8[np.ndarray, "h w 3"]
 
 _SMALLEST = 256
 """Height in pixels below which pictures are enlarged to be looked at side by side."""
@@ -24,19 +28,19 @@ def load_pipeline(model: str | None, device: torch.device) -> AniFaceDiffPipelin
 
 
 def write_animated(
-    output: Path, faces: Faces, pipe: AniFaceDiffPipeline, *, steps: int, seed: int, compare: bool
+    writer: VideoWriter, faces: Faces, pipe: AniFaceDiffPipeline, *, steps: int, seed: int, compare: bool
 ) -> None:
     """Write the result, or reference, driver, control map and result side by side."""
-    driving = faces.driving
-    with warnings.catch_warnings():
+    driving = faces.driving.parameters
+    with warnings.catch_warnings(), reported_progress("Animating (windows x steps)") as tell, writer:
         warnings.simplefilter("ignore", UntrainedWarning)  # the command has said so
-        results = pipe.stream(faces.reference, driving.parameters, num_inference_steps=steps, seed=seed)
-        with VideoWriter(output, faces.source.fps, audio_from=faces.source.path) as writer:
-            pairs = zip(progress(results, "Animating", len(driving.parameters)), faces.source, strict=True)
-            for result, frame in pairs:
-                if not compare:
-                    writer.write(result.image)
-                    continue
-                height = max(_SMALLEST, result.image.shape[0])
-                pictures = (faces.reference.image, driving.crop.apply(frame, height), result.control, result.image)
-                writer.write(side_by_side(pictures, height=height, labels=_LABELS))
+        results = pipe.stream(faces.reference, driving, num_inference_steps=steps, seed=seed, on_window=tell)
+        for picture in _compared(results, faces) if compare else (result.image for result in results):
+            writer.write(picture)
+
+
+def _compared(results: Iterable[GeneratedFrame], faces: Faces) -> Iterator[Picture]:
+    for result, frame in zip(results, faces.source, strict=True):
+        height = max(_SMALLEST, result.image.shape[0])
+        driver = faces.driving.crop.apply(frame, height)
+        yield side_by_side((faces.reference.image, driver, result.control, result.image), height=height, labels=_LABELS)

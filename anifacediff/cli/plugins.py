@@ -1,11 +1,13 @@
 """``anifacediff plugins``: what is installed."""
 
 from rich.console import Console
-from rich.table import Table
+from rich.markup import escape
 
 from anifacediff.cli.options import Debug
 from anifacediff.cli.report import reported_errors
 from anifacediff.registry import PluginStatus
+
+_results = Console(soft_wrap=True, highlight=False)
 
 
 def plugins(debug: Debug = False) -> None:
@@ -17,20 +19,16 @@ def plugins(debug: Debug = False) -> None:
     with reported_errors(debug):
         from anifacediff import registry
 
-        table = Table(title="Plugins", title_justify="left")
-        for column in ("plugin", "distribution", "version", "kind", "names", "status"):
-            table.add_column(column, overflow="fold")
         for plugin in registry.plugins():
-            _add(table, plugin)
-        Console().print(table)
+            _print(plugin)
 
 
-def _add(table: Table, plugin: PluginStatus) -> None:
-    status = f"{plugin.status}: {plugin.reason}" if plugin.reason else plugin.status
-    head = (plugin.plugin, plugin.distribution, plugin.version)
-    kinds = dict.fromkeys(kind for kind, _ in plugin.components)
-    rows = [(kind, ", ".join(name for other, name in plugin.components if other == kind)) for kind in kinds]
-    for index, (kind, names) in enumerate(rows or [("", "")]):
-        first = index == 0
-        table.add_row(*(head if first else ("", "", "")), kind, names, status if first else "")
-    table.add_section()
+def _print(plugin: PluginStatus) -> None:
+    """One line for the plugin, and one for each kind of component that it offers."""
+    color = "green" if plugin.status == "ok" else "red"
+    reason = f": {escape(plugin.reason)}" if plugin.reason else ""
+    origin = escape(f"({plugin.distribution} {plugin.version})")
+    _results.print(f"[bold]{escape(plugin.plugin)}[/bold] {origin} [{color}]{plugin.status}[/{color}]{reason}")
+    for kind in dict.fromkeys(kind for kind, _ in plugin.components):
+        names = ", ".join(name for other, name in plugin.components if other == kind)
+        _results.print(f"    {kind.replace('_', ' '):<19} {escape(names)}")

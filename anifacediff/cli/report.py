@@ -1,8 +1,9 @@
 """What the user is told: progress, notes, errors as one red line and an exit code."""
 
 import signal
+import threading
 import warnings
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -18,6 +19,7 @@ from anifacediff.errors import (
     CheckpointError,
     InputError,
     MediaError,
+    NotFiniteError,
     OutputError,
     PluginError,
     UnknownComponentError,
@@ -36,6 +38,7 @@ _EXIT_CODES: tuple[tuple[type[AniFaceDiffError], int], ...] = (
     (UnknownComponentError, BAD_COMPONENT),
     (AmbiguousComponentError, BAD_COMPONENT),
     (AttachmentError, BAD_COMPONENT),
+    (NotFiniteError, BAD_COMPONENT),
 )
 
 messages = Console(stderr=True, soft_wrap=True)
@@ -49,8 +52,7 @@ def reported_errors(debug: bool) -> Generator[None]:
     Warnings become notes. A request to terminate is taken like Ctrl-C, so that partial output is removed.
     """
     try:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-        with warnings.catch_warnings():
+        with _termination_as_interrupt(), warnings.catch_warnings():
             warnings.showwarning = _show_warning
             yield
     except KeyboardInterrupt:
@@ -76,9 +78,33 @@ def warn(text: str) -> None:
 
 def progress(items: Iterable[T], title: str, total: int | None) -> Iterator[T]:
     """Yield the items while a bar shows how many have passed; it goes away on a screen that is not a terminal."""
-    columns = (SpinnerColumn(), TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=messages) as bar:
+    with _bar(title) as bar:
         yield from bar.track(items, total=total)
+
+
+@contextmanager
+def reported_progress(title: str) -> Generator[Callable[[int, int], None]]:
+    """Show a bar, and give a function that is told how much is done and how much there is in all."""
+    with _bar(title) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _bar(title: str) -> Progress:
+    columns = (SpinnerColumn(), TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=messages)
+
+
+@contextmanager
+def _termination_as_interrupt() -> Generator[None]:
+    if threading.current_thread() is not threading.main_thread():  # the only one that may handle signals
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:

@@ -1,7 +1,6 @@
 """Writing results, one frame after another."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,12 +16,12 @@ from anifacediff.media.pictures import to_pictures
 Picture = UInt8[np.ndarray, "h w 3"]
 
 
-def write_aligned(output: Path, faces: Faces, alignment: FacialAlignment, device: torch.device) -> None:
+def write_aligned(writer: VideoWriter, faces: Faces, alignment: FacialAlignment, device: torch.device) -> None:
     """Write driver and control maps side by side."""
     driving = faces.driving
     size = alignment.image_size
     plan = alignment.plan(faces.reference.parameters.to(device), driving.parameters[:1].to(device))
-    with VideoWriter(output, faces.source.fps, audio_from=faces.source.path) as writer:
+    with writer:
         total = len(driving.parameters)
         for index, frame in enumerate(progress(faces.source, "Drawing control maps", total)):
             maps = alignment.render(plan, driving.parameters[index : index + 1].to(device))

@@ -95,6 +95,11 @@ class FacialAlignment(nn.Module):
             raise InputError(f"image_size: expected a positive number of pixels, found {image_size}.")
         if anchor not in ANCHORS:
             raise InputError(f"anchor: expected one of {', '.join(ANCHORS)}; found {anchor!r}.")
+        if not isinstance(morphable_model, MorphableModel):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InputError(
+                f"morphable_model: a {type(morphable_model).__name__} lacks members of "
+                "anifacediff.geometry.MorphableModel; see its docstring for what a face model offers."
+            )
         check_maps(maps)
         self.morphable_model = morphable_model
         self.image_size = image_size

@@ -11,7 +11,8 @@ class MorphableModel(Protocol):
     """Coefficients of a face become the vertices of a mesh, in model space.
 
     Model space is right-handed: x to the image's right for a face that looks at the viewer, y up,
-    z towards the viewer. Zero coefficients and a zero pose are the neutral average face.
+    z towards the viewer. Zero coefficients and a zero pose are the neutral average face. A model offers
+    ``num_shape``, ``num_expression``, ``joint_names``, ``triangles`` and a call.
     """
 
     @property

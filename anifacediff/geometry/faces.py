@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
 
-from anifacediff.errors import ShapeError
+from anifacediff.errors import InputError, ShapeError
 from anifacediff.shapes import Float, Tensor, check_finite, check_shape
 
 # typing.Self cannot be checked at run time outside decorated classes.
@@ -158,7 +158,7 @@ class WeakPerspective(PerFrame):
 
     Raises:
         ShapeError: if the fields are not f and f 2.
-        InputError: if a value is NaN or infinite.
+        InputError: if a value is NaN or infinite, or a scale not positive.
     """
 
     scale: Float[Tensor, "f"]
@@ -169,6 +169,8 @@ class WeakPerspective(PerFrame):
         check_shape("WeakPerspective.translation", self.translation, "f 2", len(self.scale), 2)
         check_finite("WeakPerspective.scale", self.scale)
         check_finite("WeakPerspective.translation", self.translation)
+        if bool((self.scale <= 0).any()):
+            raise InputError(f"WeakPerspective.scale: must be positive, found {float(self.scale.min())} pixels a unit.")
 
     @property
     def perspective(self) -> bool:

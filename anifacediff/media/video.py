@@ -31,6 +31,9 @@ FRAME_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".
 _SCALER = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 """FFmpeg's quick colour conversion darkens a picture by one level; this one does not."""
 
+_GIF_PADDING = 4096
+"""Bytes at the end of a GIF among which its end mark is looked for: some writers pad with zeros."""
+
 _ANIMATED_FORMATS = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
 
 
@@ -164,8 +167,11 @@ class _Animation:
                 yield duration, frame
 
     def _require_trailer(self) -> None:
-        data = self._path.read_bytes()
-        if data.startswith(b"GIF") and not data.rstrip(b"\0").endswith(b";"):
+        with self._path.open("rb") as file:
+            start = file.read(3)
+            file.seek(max(0, self._path.stat().st_size - _GIF_PADDING))
+            end = file.read()
+        if start == b"GIF" and not end.rstrip(b"\0").endswith(b";"):
             raise MediaError(f"{self._path}: the GIF has no end mark, so it is truncated. Copy or export it again.")
 
 
@@ -186,11 +192,6 @@ class _Video:
 
     def _first_size(self) -> tuple[int, int]:
         for frame in self._decode():
-            if frame.width * frame.height > MAX_PIXELS:
-                raise MediaError(
-                    f"{self._path}: frames of {frame.width} x {frame.height} pixels are too large. "
-                    f"The limit is {MAX_PIXELS:,} pixels: scale the video down first."
-                )
             turned = frame.rotation % 180 != 0
             return (frame.width, frame.height) if turned else (frame.height, frame.width)
         raise MediaError(f"{self._path}: the video has no frames. Export it again.")
@@ -212,8 +213,9 @@ class _Video:
 
     @contextmanager
     def _opened(self) -> Generator[tuple[InputContainer, VideoStream]]:
+        limits = {"max_pixels": str(MAX_PIXELS)}  # opening a file decodes its first frames, if only to learn their size
         try:
-            container = av.open(self._path)
+            container = av.open(self._path, options=limits)
         except (FFmpegError, OSError) as error:
             raise MediaError(
                 f"{self._path}: neither an image nor a video that can be read ({error.strerror}). "
@@ -225,7 +227,14 @@ class _Video:
             ]
             if not streams:
                 raise MediaError(f"{self._path}: the file has no video track.")
-            yield container, streams[0]
+            stream = streams[0]
+            if not 0 < stream.width * stream.height <= MAX_PIXELS:
+                raise MediaError(
+                    f"{self._path}: the frames have more than {MAX_PIXELS:,} pixels, or no size that can be read: "
+                    "scale the video down first."
+                )
+            stream.codec_context.options = limits
+            yield container, stream
 
 
 class _Reading:

@@ -28,8 +28,8 @@ _TIGHTEST = 1.25  # the margin of DECA, down to which a crop is shrunk before it
 _RISE = 0.15  # of the crop's centre over that of the landmarks, in sizes of the face: hair needs room
 
 _BY_HAND = (
-    "Try another image, or say where the face is: ManualBox for its box, ManualTracker or track_faces for its "
-    "landmarks (all in anifacediff.tracking), or ready FaceParameters, which need no tracking."
+    "Try another picture, or say where the face is: for a reference image --box on the command line; in Python "
+    "anifacediff.tracking.ManualBox, or its landmarks (ManualTracker, track_faces), or ready FaceParameters."
 )
 
 

@@ -3,11 +3,18 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, EulerAncestralDiscreteScheduler, UNet2DConditionModel
+from diffusers import (
+    AutoencoderKL,
+    ConfigMixin,
+    DPMSolverMultistepScheduler,
+    EulerAncestralDiscreteScheduler,
+    UNet2DConditionModel,
+)
 from diffusers.models.attention_processor import AttnProcessor2_0
 from diffusers.models.unets.unet_motion_model import AnimateDiffTransformer3D, UNetMotionModel
 from jaxtyping import TypeCheckError
@@ -19,6 +26,7 @@ from anifacediff.assemblies.anifacediff import AniFaceDiffOutput, AniFaceDiffPip
 from anifacediff.assemblies.parts import small_parts, widen_input
 from anifacediff.backbone.temporal import TemporalModules, frame_norm_groups
 from anifacediff.conditioning.expression_adapter import ExpressionAdapter
+from anifacediff.conditioning.facial_alignment import FacialAlignment
 from anifacediff.conditioning.image_tokens import ImageTokens
 from anifacediff.conditioning.pose_encoder import PoseEncoder
 from anifacediff.errors import AttachmentError, CheckpointError, InputError, ShapeError
@@ -112,10 +120,16 @@ def test_frames_leave_from_the_front(pipe: AniFaceDiffPipeline, reference: Portr
 
 
 def test_every_path_matters_alone(pipe: AniFaceDiffPipeline, reference: Portrait, monkeypatch: pytest.MonkeyPatch):
+    def no_token(self: ImageTokens, images: object) -> torch.Tensor:
+        return torch.zeros(1, 1, 32)
+
+    def no_features(self: PoseEncoder, maps: torch.Tensor) -> torch.Tensor:
+        return torch.zeros(len(maps), 32, SIZE // 8, SIZE // 8)
+
     base = generate(pipe, reference)
     dark = Portrait(np.zeros_like(reference.image), reference.parameters)
     with monkeypatch.context() as patch:
-        patch.setattr(ImageTokens, "forward", lambda self, images: torch.zeros(1, 1, 32))
+        patch.setattr(ImageTokens, "forward", no_token)
         without_token = generate(pipe, reference)
         assert not np.array_equal(without_token, base), "CLIP token"
         assert not np.array_equal(generate(pipe, dark), without_token), "ReferenceNet"
@@ -125,7 +139,7 @@ def test_every_path_matters_alone(pipe: AniFaceDiffPipeline, reference: Portrait
     finally:
         pipe.expression_adapter.scale = 1.0
     with monkeypatch.context() as patch:
-        patch.setattr(PoseEncoder, "features", lambda self, maps: torch.zeros(len(maps), 32, SIZE // 8, SIZE // 8))
+        patch.setattr(PoseEncoder, "features", no_features)
         assert not np.array_equal(generate(pipe, reference), base), "Pose Encoder"
 
 
@@ -133,11 +147,11 @@ def test_streamed_equals_clip_wide(pipe: AniFaceDiffPipeline, reference: Portrai
     """The skewed order of the windows against a whole step for all of them, on the real denoiser."""
     driving = faces(pipe, 100)
     clip = pipe._prepare(reference, driving, 2.0)
-    windows = open_windows(100, 24, 4)
-    run = {"windows": windows, "noise": FrameNoise(0, (4, SIZE // 8, SIZE // 8)), "num_steps": 3}
+    windows, noise = open_windows(100, 24, 4), FrameNoise(0, (4, SIZE // 8, SIZE // 8))
     with torch.no_grad():
-        streamed = torch.cat(list(stream_latents(clip, pipe.scheduler, **run)))
-        assert torch.equal(streamed, denoise_clip(clip, pipe.scheduler, **run))
+        streamed = torch.cat(list(stream_latents(clip, pipe.scheduler, windows=windows, noise=noise, num_steps=3)))
+        clip_wide = denoise_clip(clip, pipe.scheduler, windows=windows, noise=noise, num_steps=3)
+    assert torch.equal(streamed, clip_wide)
     assert len(streamed) == 100
 
 
@@ -170,14 +184,15 @@ def test_conditions_are_held_for_the_frames_in_flight_only(pipe: AniFaceDiffPipe
     noise = FrameNoise(0, (4, SIZE // 8, SIZE // 8))
     latents = stream_latents(clip, pipe.scheduler, windows=open_windows(60, 6, 2), noise=noise, num_steps=3)
     for _ in pipe._finish(latents, clip):
-        held.append(len(clip._held))
+        held.append(len(clip._pose_features))
     assert max(held) <= 3 * 4 + 6
-    assert not clip._held
+    assert not clip._pose_features
 
 
 @pytest.mark.parametrize("scheduler", [DPMSolverMultistepScheduler, EulerAncestralDiscreteScheduler])
 def test_other_schedulers(pipe: AniFaceDiffPipeline, reference: Portrait, scheduler: type):
     before = pipe.scheduler
+    assert isinstance(before, ConfigMixin)
     pipe.scheduler = scheduler.from_config(before.config)
     try:
         assert generate(pipe, reference, 10, window_size=6, overlap=2).shape[0] == 10
@@ -193,6 +208,7 @@ def test_short_clips_and_single_frames(pipe: AniFaceDiffPipeline, reference: Por
 def test_v1_concatenates_and_leaves_the_scale(reference: Portrait):
     pipe = AniFaceDiffPipeline.untrained(image_size=SIZE, preset="v1")
     assert pipe.unet.conv_in.in_channels == 8
+    assert isinstance(pipe.alignment, FacialAlignment)
     assert not pipe.alignment.align_scale
     assert len(generate(pipe, reference)) == 6
 
@@ -215,7 +231,7 @@ def test_round_trip_is_bit_equal(pipe: AniFaceDiffPipeline, reference: Portrait,
 @pytest.mark.parametrize("frame_norm_groups", [None, 8])
 def test_round_trip_of_every_setting(reference: Portrait, tmp_path: Path, frame_norm_groups: int | None):
     parts = small_parts(seed=0, preset="final", image_size=SIZE, morphable_model="parametric")
-    settings = vars(parts) | {"frame_norm_groups": frame_norm_groups, "align_scale": False}
+    settings: dict[str, Any] = vars(parts) | {"frame_norm_groups": frame_norm_groups, "align_scale": False}
     if frame_norm_groups is None:
         normalise_as_stock(parts.unet)
     pipe = AniFaceDiffPipeline(
@@ -269,7 +285,7 @@ def test_damaged_folders(pipe: AniFaceDiffPipeline, tmp_path: Path, component: s
 
 
 def test_bad_folders(pipe: AniFaceDiffPipeline, tmp_path: Path):
-    with pytest.raises(CheckpointError, match="neither a folder here nor a model"):
+    with pytest.raises(CheckpointError, match="there is no such folder, and it is no name of a Hub model"):
         AniFaceDiffPipeline.from_pretrained(tmp_path / "nowhere" / "at" / "all")
     with pytest.raises(CheckpointError, match=r"model_index\.json"):
         AniFaceDiffPipeline.from_pretrained(tmp_path)
@@ -372,13 +388,13 @@ def test_from_public_folders(reference: Portrait, tmp_path: Path):
         down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
         up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
         cross_attention_dim=32,
-        attention_head_dim=(2, 4),
+        attention_head_dim=(2, 4),  # pyright: ignore[reportArgumentType]
     )
     unet.save_pretrained(tmp_path / "sd" / "unet")
     AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        block_out_channels=(8, 8, 8, 8),
+        down_block_types=("DownEncoderBlock2D",) * 4,  # pyright: ignore[reportArgumentType]
+        up_block_types=("UpDecoderBlock2D",) * 4,  # pyright: ignore[reportArgumentType]
+        block_out_channels=(8, 8, 8, 8),  # pyright: ignore[reportArgumentType]
         norm_num_groups=8,
     ).save_pretrained(tmp_path / "sd" / "vae")
     TemporalModules.for_unet(unet, heads=4).save_pretrained(tmp_path / "motion")

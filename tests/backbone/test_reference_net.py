@@ -1,7 +1,9 @@
+from pathlib import Path
+
 import pytest
 import torch
 from diffusers import UNet2DConditionModel, UNetMotionModel
-from diffusers.models.attention_processor import AttnProcessor2_0
+from diffusers.models.attention_processor import Attention, AttnProcessor2_0
 from jaxtyping import TypeCheckError
 from networks import make_unet
 from peft import LoraConfig
@@ -46,7 +48,14 @@ def test_equals_attending_to_both_and_keeping_the_own_half(unet: UNet2DCondition
         def __init__(self, place: str) -> None:
             self.place = place
 
-        def __call__(self, attn, hidden_states, encoder_hidden_states=None, attention_mask=None, temb=None):
+        def __call__(
+            self,
+            attn: Attention,
+            hidden_states: torch.Tensor,
+            encoder_hidden_states: torch.Tensor | None = None,
+            attention_mask: torch.Tensor | None = None,
+            temb: torch.Tensor | None = None,
+        ) -> torch.Tensor:
             both = torch.cat([hidden_states, states[self.place].repeat(len(hidden_states), 1, 1)], 1)
             return super().__call__(attn, both)[:, : hidden_states.shape[1]]
 
@@ -95,7 +104,7 @@ def test_on_a_video_denoiser(video_unet: UNetMotionModel, reference_net: Referen
         assert not torch.allclose(video_unet(sample, 5, context, cross_attention_kwargs=condition)[0], plain, atol=1e-4)
 
 
-def test_save_and_load(reference_net: ReferenceNet, unet: UNet2DConditionModel, tmp_path):
+def test_save_and_load(reference_net: ReferenceNet, unet: UNet2DConditionModel, tmp_path: Path):
     reference_net.save_pretrained(tmp_path)
     loaded = ReferenceNet.from_pretrained(tmp_path)
     assert torch.equal(run(loaded), run(reference_net))

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 import torch
 from diffusers import UNet2DConditionModel, UNetMotionModel
@@ -60,7 +62,7 @@ def test_detach_gives_the_2d_denoiser_back(unet: UNet2DConditionModel, video_une
     assert {id(parameter) for parameter in back.parameters()} == {id(parameter) for parameter in unet.parameters()}
 
 
-def test_survives_a_round_trip_of_the_video_denoiser(video_unet: UNetMotionModel, tmp_path):
+def test_survives_a_round_trip_of_the_video_denoiser(video_unet: UNetMotionModel, tmp_path: Path):
     """A stock reload has stock normalisation over the whole window, so that is what it must equal."""
     temporal = TemporalModules.for_unet(make_unet(), heads=4, max_frames=16, norm_groups=8)
     stock = temporal.inflate(make_unet(), norm="per_clip")
@@ -80,7 +82,7 @@ def test_per_frame_norm_is_group_norm_of_every_frame():
     torch.testing.assert_close(norm(video), torch.stack(expected, 2))
 
 
-def test_save_and_load(unet: UNet2DConditionModel, tmp_path):
+def test_save_and_load(unet: UNet2DConditionModel, tmp_path: Path):
     temporal = TemporalModules.for_unet(unet, heads=4, max_frames=16)
     for parameter in temporal.parameters():
         torch.nn.init.normal_(parameter, std=0.05)

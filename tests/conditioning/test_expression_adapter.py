@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 import torch
 from diffusers import UNet2DConditionModel
@@ -75,7 +77,7 @@ def test_wrong_rows_are_refused(unet: UNet2DConditionModel, adapter: ExpressionA
 
 
 @pytest.mark.parametrize("scale", [0.0, 0.5])
-def test_save_and_load(adapter: ExpressionAdapter, tmp_path, scale: float):
+def test_save_and_load(adapter: ExpressionAdapter, tmp_path: Path, scale: float):
     adapter.scale = scale
     adapter.save_pretrained(tmp_path)
     loaded = ExpressionAdapter.from_pretrained(tmp_path)
@@ -86,7 +88,7 @@ def test_save_and_load(adapter: ExpressionAdapter, tmp_path, scale: float):
     assert "projections.mid_block.attentions.0.transformer_blocks.0.attn2.to_k_expression.weight" in loaded.state_dict()
 
 
-def test_loading_is_strict(adapter: ExpressionAdapter, tmp_path):
+def test_loading_is_strict(adapter: ExpressionAdapter, tmp_path: Path):
     adapter.save_pretrained(tmp_path)
     adapter.register_to_config(num_tokens=2)
     adapter.save_config(tmp_path)

@@ -292,3 +292,8 @@ def test_parameters_of_another_model_are_refused(
     for reference, driving, name in ((other, CLIP, "reference"), (faces(), other, "driving")):
         with pytest.raises(ShapeError, match=rf"{name}\.{field}: the morphable model Card {message}"):
             align()(reference, driving)
+
+
+def test_something_that_is_no_face_model_is_refused():
+    with pytest.raises((InputError, jaxtyping.TypeCheckError), match="morphable_model"):
+        FacialAlignment(object())  # pyright: ignore[reportArgumentType]

@@ -35,7 +35,8 @@ def test_added_after_conv_in(unet: UNet2DConditionModel):
     condition = encoder(torch.rand(2, 3, 64, 64))
     seen: list[torch.Tensor] = []
     with encoder.attach(unet):
-        hook = unet.down_blocks[0].resnets[0].register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+        first = unet.get_submodule("down_blocks.0.resnets.0")
+        hook = first.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
         run(unet, sample, condition)
         hook.remove()
     torch.testing.assert_close(seen[0], unet.conv_in(sample) + condition["pose_features"])
@@ -78,7 +79,7 @@ def test_weights_stay_the_denoisers_own(unet: UNet2DConditionModel):
     encoder, weight = PoseEncoder.for_unet(unet), unet.conv_in.weight
     with encoder.attach(unet):
         assert unet.conv_in.weight is weight
-        unet.to(torch.float64)
+        unet.to(torch.float64)  # pyright: ignore[reportArgumentType]
     assert unet.conv_in.weight.dtype == torch.float64
 
 

@@ -191,3 +191,8 @@ def test_values_that_are_not_finite_are_refused(field: str, value: float) -> Non
 def test_a_camera_refuses_nan():
     with pytest.raises(InputError, match=r"WeakPerspective\.translation: 1 of 2 values are NaN"):
         WeakPerspective(torch.ones(1), torch.tensor([[0.0, torch.nan]]))
+
+
+def test_a_camera_has_a_positive_scale():
+    with pytest.raises(InputError, match=r"WeakPerspective\.scale: must be positive, found -2\.0"):
+        WeakPerspective(torch.tensor([1.0, -2.0]), torch.zeros(2, 2))

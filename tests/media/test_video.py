@@ -12,9 +12,11 @@ import numpy as np
 import psutil
 import pytest
 from av.audio.stream import AudioStream
+from av.video.stream import VideoStream
 from PIL import Image
 
 from anifacediff.errors import MediaError, OutputError, ShapeError
+from anifacediff.media import video
 from anifacediff.media.video import VideoSource
 from anifacediff.media.writer import VideoWriter, check_writable
 
@@ -250,6 +252,53 @@ def test_bad_sources_are_refused(tmp_path: Path) -> None:
     for name, message in cases.items():
         with pytest.raises(MediaError, match=message):
             VideoSource(tmp_path / name)
+
+
+def encode(path: Path, codec: str, height: int = HEIGHT, width: int = WIDTH) -> Path:
+    """A clip of five frames made with PyAV alone."""
+    with av.open(path, "w") as container:
+        stream = cast(VideoStream, container.add_stream(codec, rate=10))
+        stream.width, stream.height = width, height
+        stream.pix_fmt = "rgb24" if codec == "png" else "yuv420p"
+        for index in range(5):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame(index, height, width), format="rgb24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.mp4", "libx264"), ("a.webm", "libvpx-vp9"), ("a.mov", "png")])
+def test_bombs_are_refused_before_a_frame_is_decoded(
+    tmp_path: Path, name: str, codec: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError
+
+    path = encode(tmp_path / name, codec)
+    monkeypatch.setattr(video, "MAX_PIXELS", HEIGHT * WIDTH - 1)
+    monkeypatch.setattr(video, "_Reading", never)
+    with pytest.raises(MediaError, match="the frames have more than 3,071 pixels"):
+        VideoSource(path)
+
+
+def test_a_bomb_that_follows_small_frames_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small, large = encode(tmp_path / "1.h264", "libx264"), encode(tmp_path / "2.h264", "libx264", 480, 640)
+    (tmp_path / "a.h264").write_bytes(small.read_bytes() + large.read_bytes())
+    monkeypatch.setattr(video, "MAX_PIXELS", HEIGHT * WIDTH)
+    with pytest.raises(MediaError, match=r"frames could be read .* then: Invalid data"):
+        list(VideoSource(tmp_path / "a.h264"))
+
+
+def test_animations_are_not_read_into_memory_as_a_whole(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    pictures = [Image.fromarray(generator.integers(0, 256, (300, 300), np.uint8)) for _ in range(30)]
+    pictures[0].save(tmp_path / "a.gif", save_all=True, append_images=pictures[1:], duration=50)
+    size = (tmp_path / "a.gif").stat().st_size
+    tracemalloc.start()
+    VideoSource(tmp_path / "a.gif")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert size > 2_500_000
+    assert peak < 0.6 * size
 
 
 def test_sound_alone_is_no_video(tmp_path: Path) -> None:
