@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import torch
@@ -45,8 +45,7 @@ from anifacediff.shapes import Float, Tensor, UInt8
 LONGEST_WINDOW = 24
 USUAL_OVERLAP = 4
 DECODE_CHUNK = 8
-Start = Literal["noise", "zeros"]
-STARTS: tuple[Start, ...] = ("noise", "zeros")
+STARTS = ("noise", "zeros")
 
 
 @runtime_checkable
@@ -356,7 +355,7 @@ class AniFaceDiffPipeline(DiffusionPipeline):
         overlap: int | None = None,
         closed_loop: bool = False,
         eta: float = 0.0,
-        start: Start = "noise",
+        start: str = "noise",
         on_window: Callable[[int, int], None] | None = None,
     ) -> Iterator[GeneratedFrame]:
         """Generate frame after frame; memory does not grow with the clip.

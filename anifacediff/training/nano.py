@@ -151,9 +151,7 @@ class Nano(nn.Module):
         """Compute what does not change from step to step: the context, and the entries for the denoiser's call."""
         token = self.image_tokens(conditions.reference_images)
         seen = self.pose_encoder(conditions.reference_maps)
-        features = self.reference_net.read(
-            conditions.reference_latents, token, self.unet, cross_attention_kwargs=seen
-        )
+        features = self.reference_net.read(conditions.reference_latents, token, self.unet, cross_attention_kwargs=seen)
         expression = self.expression_adapter(conditions.expression)["expression_tokens"] * conditions.expressed
         entries = {**features, **self.pose_encoder(conditions.maps), "expression_tokens": expression}
         return token.repeat_interleave(len(conditions.maps) // len(token), dim=0), entries
