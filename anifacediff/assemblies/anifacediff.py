@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import torch
@@ -45,8 +45,7 @@ from anifacediff.shapes import Float, Tensor, UInt8
 LONGEST_WINDOW = 24
 USUAL_OVERLAP = 4
 DECODE_CHUNK = 8
-Start = Literal["noise", "zeros"]
-STARTS: tuple[Start, ...] = ("noise", "zeros")
+STARTS = ("noise", "zeros")
 
 
 @runtime_checkable
@@ -133,6 +132,8 @@ class AniFaceDiffPipeline(DiffusionPipeline):
         rasterizer: registered name of the rasteriser that draws them.
         frame_norm_groups: if given, the normalisations before the temporal modules treat every frame alone, in so
             many groups, see :meth:`TemporalModules.inflate`; else they stay as they are in ``unet``.
+        reference_pose: show ReferenceNet the control map of the reference, too, so that it need not find out where
+            the face is; for weights that were trained so.
         untrained: names of the parts without trained weights; announced at each use, saved with the pipeline.
 
     Raises:
@@ -172,6 +173,7 @@ class AniFaceDiffPipeline(DiffusionPipeline):
         convention: str = "anifacediff",
         rasterizer: str = "span",
         frame_norm_groups: int | None = None,
+        reference_pose: bool = False,
         untrained: Sequence[str] = (),
     ) -> None:
         super().__init__()
@@ -194,7 +196,7 @@ class AniFaceDiffPipeline(DiffusionPipeline):
             convention=convention,
         )
         self._check_sizes(image_size, self.alignment.morphable_model.num_expression, morphable_model)
-        self._attachments = self._attach(frame_norm_groups)
+        self._attachments = self._attach(frame_norm_groups, reference_pose)
         self.register_to_config(
             image_size=image_size,
             morphable_model=morphable_model,
@@ -204,6 +206,7 @@ class AniFaceDiffPipeline(DiffusionPipeline):
             convention=convention,
             rasterizer=rasterizer,
             frame_norm_groups=frame_norm_groups_of(unet) if isinstance(unet, UNetMotionModel) else None,
+            reference_pose=reference_pose,
             untrained=list(untrained),
         )
 
@@ -216,13 +219,15 @@ class AniFaceDiffPipeline(DiffusionPipeline):
                 f"the face model {morphable_model!r} has {expressions}; use the one that it was trained with."
             )
 
-    def _attach(self, frame_norm_groups: int | None) -> ExitStack:
+    def _attach(self, frame_norm_groups: int | None, reference_pose: bool) -> ExitStack:
         """Attach the parts; they stay, so that a compiled denoiser is compiled once, and own none of its weights."""
         with ExitStack() as stack:
             if isinstance(self.unet, UNetMotionModel) and frame_norm_groups is not None:
                 stack.enter_context(normalise_per_frame(self.unet, frame_norm_groups))
             for part in (self.reference_net, self.pose_encoder, self.expression_adapter):
                 stack.enter_context(part.attach(self.unet))
+            if reference_pose:
+                stack.enter_context(self.pose_encoder.attach(self.reference_net))
             return stack.pop_all()
 
     @property
@@ -350,7 +355,7 @@ class AniFaceDiffPipeline(DiffusionPipeline):
         overlap: int | None = None,
         closed_loop: bool = False,
         eta: float = 0.0,
-        start: Start = "noise",
+        start: str = "noise",
         on_window: Callable[[int, int], None] | None = None,
     ) -> Iterator[GeneratedFrame]:
         """Generate frame after frame; memory does not grow with the clip.
@@ -423,7 +428,14 @@ class AniFaceDiffPipeline(DiffusionPipeline):
         latents = self._encode(image)
         token = ImageTokens(self.image_encoder)(image)
         _load_for_use(self.unet)
-        features = self.reference_net.read(latents, token, self.unet, guidance=guidance_scale != 1)
+        parameters = reference.parameters.to(device)
+        features = self.reference_net.read(
+            latents,
+            token,
+            self.unet,
+            guidance=guidance_scale != 1,
+            cross_attention_kwargs=self._reference_pose(parameters) if self.config["reference_pose"] else None,
+        )
         driving = driving.to(device)
         return ClipDenoiser(
             unet=self.unet,
@@ -431,12 +443,17 @@ class AniFaceDiffPipeline(DiffusionPipeline):
             align=_moved(self.alignment, device),
             pose_encoder=self.pose_encoder,
             expression_adapter=self.expression_adapter,
-            alignment=self.alignment.plan(reference.parameters.to(device), driving[:1]),
+            alignment=self.alignment.plan(parameters, driving[:1]),
             driving=driving,
             token=token,
             reference_features=features["reference_features"],
             guidance_scale=guidance_scale,
         )
+
+    def _reference_pose(self, parameters: FaceParameters) -> dict[str, Tensor]:
+        maps = _moved(self.alignment, parameters.expression.device)(parameters, parameters).normal
+        assert maps is not None
+        return self.pose_encoder(maps)
 
     def _encode(self, image: Float[Tensor, "b 3 height width"]) -> Float[Tensor, "b c h w"]:
         encoded = self.vae.encode(image * 2 - 1, return_dict=False)[0]

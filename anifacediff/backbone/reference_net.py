@@ -86,13 +86,18 @@ class ReferenceNet(StrictModel, UNet2DConditionModel):
         return reference_net.train(unet.training)
 
     def hidden_states(
-        self, latents: Float[Tensor, "b c h w"], encoder_hidden_states: Float[Tensor, "b l d"]
+        self,
+        latents: Float[Tensor, "b c h w"],
+        encoder_hidden_states: Float[Tensor, "b l d"],
+        *,
+        cross_attention_kwargs: Mapping[str, object] | None = None,
     ) -> dict[str, Tensor]:
         """Run the network at timestep 0 and collect the normalised input of every self-attention layer.
 
         Args:
             latents: b c h w, clean, scaled as the VAE's; any size that the UNet takes.
             encoder_hidden_states: b l d, the context of cross-attention (image tokens).
+            cross_attention_kwargs: conditions of what is attached to this network itself.
 
         Returns:
             b l d for each layer, by its place.
@@ -125,7 +130,8 @@ class ReferenceNet(StrictModel, UNet2DConditionModel):
             for place in spatial_attention(self, "attn1")
         ]
         try:
-            self(latents, 0, encoder_hidden_states, return_dict=False)
+            conditions = dict(cross_attention_kwargs or {})
+            self(latents, 0, encoder_hidden_states, cross_attention_kwargs=conditions, return_dict=False)
         finally:
             for handle in handles:
                 handle.remove()
@@ -138,6 +144,7 @@ class ReferenceNet(StrictModel, UNet2DConditionModel):
         unet: Denoiser,
         *,
         guidance: bool = False,
+        cross_attention_kwargs: Mapping[str, object] | None = None,
     ) -> dict[str, ReferenceFeatures]:
         """Make the denoiser's condition from reference latents: keys and values, projected once.
 
@@ -148,6 +155,8 @@ class ReferenceNet(StrictModel, UNet2DConditionModel):
             guidance: whether the denoiser sees [unconditional; conditional] rows in one batch; the first
                 half then attends to its own tokens only. Forgotten, both halves see the reference, and
                 guidance does not strengthen it.
+            cross_attention_kwargs: conditions of what is attached to this network itself, such as a Pose Encoder
+                that shows it where the face is in the reference.
 
         Returns:
             Entries for ``cross_attention_kwargs``.
@@ -158,7 +167,7 @@ class ReferenceNet(StrictModel, UNet2DConditionModel):
             InputError: if the latents hold NaN or infinity.
         """
         layers = self._matching_layers(unet)
-        states = self.hidden_states(latents, encoder_hidden_states)
+        states = self.hidden_states(latents, encoder_hidden_states, cross_attention_kwargs=cross_attention_kwargs)
         projected = {place: _project(layer, states[place]) for place, layer in layers.items()}
         return {"reference_features": ReferenceFeatures(projected, guidance)}
 

@@ -48,6 +48,7 @@ def export(nano: Nano, vae: AutoencoderDC, folder: Path) -> AniFaceDiffPipeline:
         scheduler=build_scheduler(),
         image_size=IMAGE_SIZE,
         morphable_model=MORPHABLE_MODEL,
+        reference_pose=True,
     ).to(torch.float16)
     pipe.save_pretrained(folder)
     return pipe

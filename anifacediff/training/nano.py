@@ -93,6 +93,7 @@ class Conditions:
     Attributes:
         reference_latents: b c h w.
         reference_images: b 3 h w, RGB in [0, 1].
+        reference_maps: b 3 h w, their own control maps.
         maps: f 3 h w, the control maps; f is a multiple of b.
         expression: f e.
         expressed: f 1 1, zero where the expression is kept from the network, else one.
@@ -100,6 +101,7 @@ class Conditions:
 
     reference_latents: Float[Tensor, "b c h2 w2"]
     reference_images: Float[Tensor, "b 3 h w"]
+    reference_maps: Float[Tensor, "b 3 h w"]
     maps: Float[Tensor, "f 3 h w"]
     expression: Float[Tensor, "f e"]
     expressed: Float[Tensor, "f 1 1"]
@@ -127,7 +129,10 @@ class Nano(nn.Module):
         self._awaken()
         self.image_tokens = ImageTokens(self.image_encoder)
         self.attachments = [
-            part.attach(unet) for part in (self.reference_net, self.pose_encoder, self.expression_adapter)
+            self.reference_net.attach(unet),
+            self.pose_encoder.attach(unet),
+            self.pose_encoder.attach(self.reference_net),
+            self.expression_adapter.attach(unet),
         ]
 
     def _awaken(self) -> None:
@@ -145,7 +150,8 @@ class Nano(nn.Module):
     def conditioned(self, conditions: Conditions) -> tuple[Float[Tensor, "f l d"], Mapping[str, object]]:
         """Compute what does not change from step to step: the context, and the entries for the denoiser's call."""
         token = self.image_tokens(conditions.reference_images)
-        features = self.reference_net.read(conditions.reference_latents, token, self.unet)
+        seen = self.pose_encoder(conditions.reference_maps)
+        features = self.reference_net.read(conditions.reference_latents, token, self.unet, cross_attention_kwargs=seen)
         expression = self.expression_adapter(conditions.expression)["expression_tokens"] * conditions.expressed
         entries = {**features, **self.pose_encoder(conditions.maps), "expression_tokens": expression}
         return token.repeat_interleave(len(conditions.maps) // len(token), dim=0), entries

@@ -71,6 +71,7 @@ class Stills:
         conditions = Conditions(
             reference_latents=torch.from_numpy(self.latents[first]).float(),
             reference_images=to_images(self.drawn.pictures[first]),
+            reference_maps=to_images(self.drawn.maps[first]),
             maps=to_images(self.drawn.maps[rows, chosen]),
             expression=torch.from_numpy(self.drawn.expression[rows, chosen]),
             expressed=expressed,
@@ -137,7 +138,7 @@ def denoising_loss(
 
 
 @torch.no_grad()
-def draw(nano: Nano, scheduler: DDIMScheduler, conditions: Conditions, steps: int = 10) -> Float[Tensor, "f c h w"]:
+def draw(nano: Nano, scheduler: DDIMScheduler, conditions: Conditions, steps: int = 4) -> Float[Tensor, "f c h w"]:
     """Draw frames from zeros, which gives the one answer that lies in the middle of all."""
     context, entries = nano.conditioned(conditions)
     channels, height, width = conditions.reference_latents.shape[1:]

@@ -102,6 +102,21 @@ def test_the_same_seed_gives_the_same_video(pipe: AniFaceDiffPipeline, reference
     assert not np.array_equal(generate(pipe, reference, seed=4), first)
 
 
+def test_from_zeros_the_seed_does_not_matter(pipe: AniFaceDiffPipeline, reference: Portrait):
+    first = generate(pipe, reference, frames=2, start="zeros", seed=1)
+    assert np.array_equal(first, generate(pipe, reference, frames=2, start="zeros", seed=2))
+    assert not np.array_equal(first, generate(pipe, reference, frames=2, seed=1))
+
+
+def test_reference_net_may_be_shown_where_the_face_is(reference: Portrait):
+    def pipeline(reference_pose: bool) -> AniFaceDiffPipeline:
+        pipe = AniFaceDiffPipeline.untrained(image_size=SIZE)
+        pipe.detach()
+        return _stirred(AniFaceDiffPipeline(**pipe.components, reference_pose=reference_pose))
+
+    assert not np.array_equal(generate(pipeline(True), reference), generate(pipeline(False), reference))
+
+
 def test_frames_leave_from_the_front(pipe: AniFaceDiffPipeline, reference: Portrait):
     evaluated: list[int] = []
     stream: Iterator[object] = iter(
@@ -327,6 +342,8 @@ def test_malformed_json(pipe: AniFaceDiffPipeline, tmp_path: Path, file: str, co
 
 
 def test_bad_options(pipe: AniFaceDiffPipeline, reference: Portrait):
+    with pytest.raises(InputError, match="start: expected one of noise, zeros, found 'ones'"):
+        generate(pipe, reference, start="ones")
     with pytest.raises(InputError, match="the clip has no frames"):
         pipe(reference, faces(pipe, 1)[:0])
     with pytest.raises(ShapeError, match="33 frames is longer than the 32 positions"):

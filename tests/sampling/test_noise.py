@@ -39,3 +39,11 @@ def test_streams_go_on_after_the_first_draw():
 def test_a_negative_seed_is_refused():
     with pytest.raises(InputError, match=r"seed: .* found -1"):
         FrameNoise(-1, SHAPE)
+
+
+def test_a_scale_shrinks_what_frames_start_from():
+    whole, half = FrameNoise(3, SHAPE)(range(4)), FrameNoise(3, SHAPE, scale=0.5)(range(4))
+    torch.testing.assert_close(half, whole / 2)
+    assert not FrameNoise(3, SHAPE, scale=0.0)(range(4)).any()
+    with pytest.raises(InputError, match="scale"):
+        FrameNoise(3, SHAPE, scale=float("inf"))

@@ -56,6 +56,7 @@ def test_every_condition_is_heard(stills: Stills):
     others = {
         "reference_latents": given.reference_latents.flip(0),
         "reference_images": given.reference_images.flip(0),
+        "reference_maps": given.reference_maps.flip(0),
         "maps": given.maps.flip(0),
         "expression": given.expression + 1,
         "expressed": torch.zeros(4, 1, 1),
