@@ -3,11 +3,10 @@
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -17,12 +16,12 @@ from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.models.unets.unet_motion_model import UNetMotionModel
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
-from diffusers.utils.outputs import BaseOutput
 from PIL import Image
 from torch import nn
 from transformers import CLIPVisionModelWithProjection
 
 from anifacediff.assemblies.clip import ClipDenoiser
+from anifacediff.assemblies.exchange import AniFaceDiffOutput, GeneratedFrame, Reference, UntrainedWarning
 from anifacediff.assemblies.loading import load_components, load_scheduler, local_folder, read_index
 from anifacediff.assemblies.parts import PresetName, small_parts, stable_diffusion_parts
 from anifacediff.backbone.reference_net import ReferenceNet
@@ -46,55 +45,6 @@ LONGEST_WINDOW = 24
 USUAL_OVERLAP = 4
 DECODE_CHUNK = 8
 STARTS = ("noise", "zeros")
-
-
-@runtime_checkable
-class Reference(Protocol):
-    """The avatar; a ``TrackedImage`` is one, and so is anything else that has the two."""
-
-    @property
-    def image(self) -> UInt8[np.ndarray, "h w 3"]:
-        """The square crop of the face, RGB."""
-        ...
-
-    @property
-    def parameters(self) -> FaceParameters:
-        """The face in it, one frame."""
-        ...
-
-
-class UntrainedWarning(UserWarning):
-    """Parts of a pipeline have no trained weights, so that its pictures mean nothing."""
-
-
-@dataclass(frozen=True)
-class GeneratedFrame:
-    """One frame of the result.
-
-    Attributes:
-        image: h w 3, RGB.
-    """
-
-    image: UInt8[np.ndarray, "h w 3"]
-    _draw_control: Callable[[], UInt8[np.ndarray, "h w 3"]]
-
-    @property
-    def control(self) -> UInt8[np.ndarray, "h w 3"]:
-        """The control map that the denoiser was given; drawn when it is asked for."""
-        return self._draw_control()
-
-
-@dataclass
-class AniFaceDiffOutput(BaseOutput):
-    """All frames of the result.
-
-    Attributes:
-        frames: as pictures.
-        control: the control maps that the denoiser was given.
-    """
-
-    frames: list[Image.Image]
-    control: list[Image.Image]
 
 
 Autoencoder: TypeAlias = AutoencoderKL | AutoencoderTiny | AutoencoderDC
