@@ -44,8 +44,8 @@ from anifacediff.shapes import Float, Tensor, UInt8
 LONGEST_WINDOW = 24
 USUAL_OVERLAP = 4
 DECODE_CHUNK = 8
-STARTS = ("noise", "zeros")
-
+USUAL_STEPS = 20  # the paper's
+NANO = Path(__file__).parents[1] / "weights" / "nano"
 
 Autoencoder: TypeAlias = AutoencoderKL | AutoencoderTiny | AutoencoderDC
 AUTOENCODERS: Mapping[str, type[Autoencoder]] = {
@@ -84,6 +84,8 @@ class AniFaceDiffPipeline(DiffusionPipeline):
             many groups, see :meth:`TemporalModules.inflate`; else they stay as they are in ``unet``.
         reference_pose: show ReferenceNet the control map of the reference, too, so that it need not find out where
             the face is; for weights that were trained so.
+        num_inference_steps: how many denoising steps suit the weights, where :meth:`stream` is not told.
+        start: what it starts from where it is not told.
         untrained: names of the parts without trained weights; announced at each use, saved with the pipeline.
 
     Raises:
@@ -124,6 +126,8 @@ class AniFaceDiffPipeline(DiffusionPipeline):
         rasterizer: str = "span",
         frame_norm_groups: int | None = None,
         reference_pose: bool = False,
+        num_inference_steps: int = USUAL_STEPS,
+        start: str = "noise",
         untrained: Sequence[str] = (),
     ) -> None:
         super().__init__()
@@ -157,6 +161,8 @@ class AniFaceDiffPipeline(DiffusionPipeline):
             rasterizer=rasterizer,
             frame_norm_groups=frame_norm_groups_of(unet) if isinstance(unet, UNetMotionModel) else None,
             reference_pose=reference_pose,
+            num_inference_steps=num_inference_steps,
+            start=start,
             untrained=list(untrained),
         )
 
@@ -222,6 +228,18 @@ class AniFaceDiffPipeline(DiffusionPipeline):
             return cls(**components, **described)
         except (TypeError, ValueError) as error:
             raise CheckpointError(f"{folder / 'model_index.json'}: describes no such pipeline: {error}") from error
+
+    @classmethod
+    def nano(cls, *, torch_dtype: torch.dtype = torch.float32) -> "AniFaceDiffPipeline":
+        """Load the small pipeline that comes with the package, trained on drawn avatars; see its model card.
+
+        Args:
+            torch_dtype: precision of the parts; the weights are stored in float16.
+
+        Raises:
+            CheckpointError: if the package's files are incomplete.
+        """
+        return cls.from_pretrained(NANO, torch_dtype=torch_dtype)
 
     @classmethod
     def from_stable_diffusion(
@@ -298,14 +316,14 @@ class AniFaceDiffPipeline(DiffusionPipeline):
         reference: Reference,
         driving: FaceParameters,
         *,
-        num_inference_steps: int = 20,
+        num_inference_steps: int | None = None,
         guidance_scale: float = 1.0,
         seed: int = 0,
         window_size: int | None = None,
         overlap: int | None = None,
         closed_loop: bool = False,
         eta: float = 0.0,
-        start: str = "noise",
+        start: str | None = None,
         on_window: Callable[[int, int], None] | None = None,
     ) -> Iterator[GeneratedFrame]:
         """Generate frame after frame; memory does not grow with the clip.
@@ -313,7 +331,7 @@ class AniFaceDiffPipeline(DiffusionPipeline):
         Args:
             reference: the avatar's face crop and its parameters.
             driving: parameters of the driver's frames; the result has as many.
-            num_inference_steps: denoising steps (the paper: 20 of DDIM).
+            num_inference_steps: denoising steps; as many as suit the weights if not given (the paper: 20 of DDIM).
             guidance_scale: 1 evaluates the denoiser once a step; more contrasts it with one that has neither
                 reference, image token, nor expression (Animate Anyone: 3.5). The paper mentions none.
             seed: the same seed gives the same video.
@@ -322,8 +340,9 @@ class AniFaceDiffPipeline(DiffusionPipeline):
                 step.
             closed_loop: the published wrap-round order of windows, which has to finish the whole clip at once.
             eta: share of fresh noise at each step, for DDIM.
-            start: ``"noise"`` draws one of many possible videos, which the seed chooses; ``"zeros"`` gives one
-                smooth answer in the middle of them, for denoisers whose schedule ends in noise alone.
+            start: ``"noise"`` draws one of many possible videos, which the seed chooses, ``"shared"`` too, with the
+                same noise for all frames; ``"zeros"`` gives one smooth answer in the middle of them, for denoisers
+                whose schedule ends in noise alone. What suits the weights if not given.
             on_window: called with the windows evaluated so far and in all.
 
         Raises:
@@ -334,8 +353,6 @@ class AniFaceDiffPipeline(DiffusionPipeline):
         """
         if not len(driving):
             raise InputError("driving: the clip has no frames.")
-        if start not in STARTS:
-            raise InputError(f"start: expected one of {', '.join(STARTS)}, found {start!r}.")
         if self.untrained_parts:
             parts = ", ".join(self.untrained_parts)
             warnings.warn(f"No trained weights: {parts}. The pictures mean nothing.", UntrainedWarning, stacklevel=2)
@@ -344,9 +361,9 @@ class AniFaceDiffPipeline(DiffusionPipeline):
         clip = self._prepare(reference, driving, guidance_scale)
         side = int(self.config["image_size"]) // self._stride
         shape = (int(self.vae.config["latent_channels"]), side, side)
-        scale = 0.0 if start == "zeros" else 1.0
-        noise = FrameNoise(seed, shape, device=self._execution_device, dtype=self.unet.dtype, scale=scale)
-        options: dict[str, Any] = {"noise": noise, "num_steps": num_inference_steps, "eta": eta, "on_window": on_window}
+        noise = FrameNoise(seed, shape, self._execution_device, self.unet.dtype, start or self.config["start"])
+        steps = self.config["num_inference_steps"] if num_inference_steps is None else num_inference_steps
+        options: dict[str, Any] = {"noise": noise, "num_steps": steps, "eta": eta, "on_window": on_window}
         if closed_loop:
             windows = closed_windows(len(driving), window_size, overlap)
             with torch.no_grad():

@@ -11,6 +11,7 @@ from anifacediff.errors import CheckpointError
 from anifacediff.training.nano import IMAGE_SIZE, Nano, build_scheduler
 
 MORPHABLE_MODEL = "expressive"
+STEPS = 8
 
 
 def averaged_nano(folder: Path) -> Nano:
@@ -49,6 +50,8 @@ def export(nano: Nano, vae: AutoencoderDC, folder: Path) -> AniFaceDiffPipeline:
         image_size=IMAGE_SIZE,
         morphable_model=MORPHABLE_MODEL,
         reference_pose=True,
+        num_inference_steps=STEPS,
+        start="zeros",
     ).to(torch.float16)
     pipe.save_pretrained(folder)
     return pipe

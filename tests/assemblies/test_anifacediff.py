@@ -342,7 +342,7 @@ def test_malformed_json(pipe: AniFaceDiffPipeline, tmp_path: Path, file: str, co
 
 
 def test_bad_options(pipe: AniFaceDiffPipeline, reference: Portrait):
-    with pytest.raises(InputError, match="start: expected one of noise, zeros, found 'ones'"):
+    with pytest.raises(InputError, match="start: expected one of noise, shared, zeros, found 'ones'"):
         generate(pipe, reference, start="ones")
     with pytest.raises(InputError, match="the clip has no frames"):
         pipe(reference, faces(pipe, 1)[:0])

@@ -41,9 +41,13 @@ def test_a_negative_seed_is_refused():
         FrameNoise(-1, SHAPE)
 
 
-def test_a_scale_shrinks_what_frames_start_from():
-    whole, half = FrameNoise(3, SHAPE)(range(4)), FrameNoise(3, SHAPE, scale=0.5)(range(4))
-    torch.testing.assert_close(half, whole / 2)
-    assert not FrameNoise(3, SHAPE, scale=0.0)(range(4)).any()
-    with pytest.raises(InputError, match="scale"):
-        FrameNoise(3, SHAPE, scale=float("inf"))
+def test_frames_may_start_from_noise_that_they_share_or_from_zeros():
+    shared = FrameNoise(3, SHAPE, start="shared")
+    assert torch.equal(shared(range(4)), FrameNoise(3, SHAPE)([0]).expand(4, *SHAPE))
+    assert not torch.equal(shared([0]), FrameNoise(4, SHAPE, start="shared")([0]))
+    assert not FrameNoise(3, SHAPE, start="zeros")(range(4)).any()
+
+
+def test_another_start_is_refused():
+    with pytest.raises(InputError, match="start: expected one of noise, shared, zeros, found 'ones'"):
+        FrameNoise(3, SHAPE, start="ones")
