@@ -23,7 +23,7 @@ TRAINING_SEED = 10_000
 @train.command()
 def data(
     out: Folder,
-    identities: Annotated[int, typer.Option(min=1, help="How many avatars to train on.")] = 2_000,
+    identities: Annotated[int, typer.Option(min=1, help="How many avatars to train on.")] = 3_200,
     share: Annotated[int, typer.Option(min=0, help="Which of several processes this one is, from 0.")] = 0,
     shares: Annotated[int, typer.Option(min=1, help="How many processes draw at once.")] = 1,
     debug: Debug = False,

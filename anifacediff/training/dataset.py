@@ -17,6 +17,7 @@ from anifacediff.synthetic.artist import AvatarArtist
 from anifacediff.synthetic.casting import random_avatar
 from anifacediff.synthetic.expression import COMPONENTS, ExpressiveHead
 from anifacediff.synthetic.motion import random_motion
+from anifacediff.synthetic.regions import eye_region, true_landmarks
 
 _DESCRIPTION = "set.json"
 _LOOSE = 0.5  # frames per second: frames that have little to do with each other
@@ -63,6 +64,7 @@ class DrawnSet:
         pictures: n identities, f frames, RGB.
         maps: the control maps, as the pipeline draws them: what is withheld from the mesh by default is.
         expression: n f e, all of the expression, in standard deviations.
+        eyes: n f 4, left, top, right and bottom of the region of the eyes, in pixels.
         done: n, which identities have been drawn.
     """
 
@@ -70,6 +72,7 @@ class DrawnSet:
     pictures: UInt8[np.ndarray, "n f h w 3"]
     maps: UInt8[np.ndarray, "n f h w 3"]
     expression: Float[np.ndarray, "n f e"]
+    eyes: Float[np.ndarray, "n f 4"]
     done: Bool[np.ndarray, "n"]
 
     def complete(self) -> "DrawnSet":
@@ -125,6 +128,7 @@ class DrawnSet:
         _new(folder / "pictures.npy", np.uint8, images)
         _new(folder / "maps.npy", np.uint8, images)
         _new(folder / "expression.npy", np.float32, (*images[:2], len(COMPONENTS)))
+        _new(folder / "eyes.npy", np.float32, (*images[:2], 4))
         _new(folder / "done.npy", np.bool_, images[:1])
         (folder / _DESCRIPTION).write_text(json.dumps(asdict(casting), indent=2) + "\n")
         return cls.open(folder)
@@ -158,6 +162,7 @@ def draw_identities(drawn: DrawnSet, missing: Sequence[int]) -> Iterator[int]:
         drawn.pictures[index] = to_pictures(artist.draw(avatar, motion))
         drawn.maps[index] = to_pictures(maps)
         drawn.expression[index] = motion.expression.numpy()
+        drawn.eyes[index] = eye_region(true_landmarks(artist.head, motion)).corners.numpy()
         drawn.done[index] = True
         yield index
 

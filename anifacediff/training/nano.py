@@ -18,7 +18,7 @@ from anifacediff.shapes import Float, Int, Tensor
 from anifacediff.synthetic.expression import COMPONENTS
 
 IMAGE_SIZE = 128
-LATENT_CHANNELS = 32
+LATENT_CHANNELS = 64
 CONTEXT = 64
 VAE: dict[str, object] = {
     "latent_channels": LATENT_CHANNELS,

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 from torch import nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from anifacediff.checkpoint import load_strict, read_weights
 from anifacediff.errors import CheckpointError, ConfigurationError, NotFiniteError
@@ -84,7 +85,9 @@ class Run:
         self._settings = {**settings, "learning_rate": schedule.learning_rate, "seed": schedule.seed}
         self._parameters = dict(model.named_parameters())
         self._average = {name: value.detach().clone() for name, value in self._parameters.items()}
-        self._optimizer = torch.optim.AdamW(self._parameters.values(), lr=schedule.learning_rate, betas=(0.9, 0.99))
+        self._optimizer = torch.optim.AdamW(
+            self._parameters.values(), lr=schedule.learning_rate, betas=(0.9, 0.99), fused=True
+        )
         folder.mkdir(parents=True, exist_ok=True)
         found = sorted(folder.glob("step-*"))
         if found:
@@ -113,9 +116,8 @@ class Run:
         self._optimizer.step()
         self.step += 1
         decay = min(self.schedule.average, (1 + self.step) / (10 + self.step))
-        with torch.no_grad():
-            for name, value in self._parameters.items():
-                self._average[name].lerp_(value, 1 - decay)
+        average, current = list(self._average.values()), list(self._parameters.values())
+        get_ema_multi_avg_fn(decay)(average, current, self.step)
         return mean.item()
 
     @contextmanager

@@ -20,7 +20,7 @@ def test_what_is_drawn_depends_on_the_seeds_alone(tmp_path: Path):
     drawn(tmp_path / "parts", [1])
     assert DrawnSet.open(tmp_path / "parts").missing() == [0]
     parts = drawn(tmp_path / "parts", [0]).complete()
-    for name in ("pictures", "maps", "expression"):
+    for name in ("pictures", "maps", "expression", "eyes"):
         assert np.array_equal(getattr(whole, name), getattr(parts, name))
     assert whole.digest == parts.digest
     assert (whole.pictures.reshape(4, -1).std(1) > 10).all()

@@ -4,18 +4,28 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from anifacediff.assemblies.anifacediff import AniFaceDiffPipeline
 from anifacediff.errors import CheckpointError
 from anifacediff.geometry import FaceParameters
 from anifacediff.shapes import UInt8
 from anifacediff.synthetic import AvatarArtist, random_avatar, random_motion
-from anifacediff.training.attention import written_out
 from anifacediff.training.dataset import Casting, DrawnSet, draw_identities
 from anifacediff.training.export import averaged_nano, export
-from anifacediff.training.nano import Conditions, Nano, build_scheduler, build_vae
+from anifacediff.training.nano import LATENT_CHANNELS, Conditions, Nano, build_scheduler, build_vae
 from anifacediff.training.run import Run, Schedule
-from anifacediff.training.stage1 import Batch, Stills, denoising_loss, draw, fingerprint, train_stage1, visibility
+from anifacediff.training.stage1 import (
+    Batch,
+    Stills,
+    denoising_loss,
+    draw,
+    fingerprint,
+    importance,
+    plain_attention,
+    train_stage1,
+    visibility,
+)
 from anifacediff.training.vae import decode
 
 SMALL = Casting(first_seed=3, identities=2, frames=3)
@@ -33,26 +43,26 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> DrawnSet:
 @pytest.fixture
 def stills(drawn: DrawnSet) -> Stills:
     """Latents of one colour each, which are quick to learn."""
-    latents = np.random.default_rng(0).normal(size=(2, 3, 32, 1, 1)).repeat(16, 3).repeat(16, 4).astype(np.float16)
-    return Stills(drawn, latents)
+    colors = np.random.default_rng(0).normal(size=(2, 3, LATENT_CHANNELS, 1, 1))
+    return Stills(drawn, colors.repeat(16, 3).repeat(16, 4).astype(np.float16))
 
 
 def conditions_of(stills: Stills) -> Conditions:
     who, first = torch.arange(2), torch.zeros(2, dtype=torch.int64)
-    return stills.conditions(who, first, torch.tensor([[1, 2], [1, 2]]), torch.ones(4, 1, 1))[0]
+    return stills.task(who, first, torch.tensor([[1, 2], [1, 2]]), torch.ones(4, 1, 1)).conditions
 
 
 def test_the_loss_falls_in_a_few_steps(stills: Stills, tmp_path: Path):
     nano, scheduler = Nano(0), build_scheduler()
     run = Run(tmp_path, nano, Schedule(30, learning_rate=2e-3, warmup=3), {})
-    weight = torch.ones(32, 1, 1)
+    weight = torch.ones(LATENT_CHANNELS, 1, 1)
     losses = [run.advance(lambda g: denoising_loss(nano, scheduler, stills, weight, BATCH, g)) for _ in range(30)]
     assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
 
 
 def test_every_condition_is_heard(stills: Stills):
     nano, given = Nano(0), conditions_of(stills)
-    noisy, timesteps = torch.randn(4, 32, 16, 16), torch.full((4,), 500)
+    noisy, timesteps = torch.randn(4, LATENT_CHANNELS, 16, 16), torch.full((4,), 500)
     others = {
         "reference_latents": given.reference_latents.flip(0),
         "reference_images": given.reference_images.flip(0),
@@ -68,9 +78,8 @@ def test_every_condition_is_heard(stills: Stills):
 
 
 def test_frames_of_one_reference_stand_together(stills: Stills):
-    conditions, clean = stills.conditions(
-        torch.tensor([1, 0]), torch.tensor([0, 2]), torch.tensor([[1, 2], [0, 1]]), torch.ones(4, 1, 1)
-    )
+    task = stills.task(torch.tensor([1, 0]), torch.tensor([0, 2]), torch.tensor([[1, 2], [0, 1]]), torch.ones(4, 1, 1))
+    conditions, clean = task.conditions, task.clean
     assert torch.equal(clean[1], torch.from_numpy(stills.latents[1, 2]).float())
     assert torch.equal(clean[2], torch.from_numpy(stills.latents[0, 0]).float())
     assert torch.equal(conditions.expression[3], torch.from_numpy(stills.drawn.expression[0, 1]))
@@ -97,15 +106,22 @@ def test_weights_of_channels_say_what_shows(stills: Stills):
     assert weight.mean().item() == pytest.approx(1, abs=1e-5)
 
 
-def test_attention_written_out_equals_the_fused_kernel():
+def test_eyes_count_more_than_faces_and_faces_more_than_the_rest():
+    maps = torch.zeros(1, 3, 32, 32)
+    maps[..., :16, :] = 0.5
+    weight = importance(maps, torch.tensor([[8.0, 0.0, 16.0, 8.0]]), (4, 4))
+    expected = torch.tensor([[2.0, 6.0, 2.0, 2.0], [2.0, 2.0, 2.0, 2.0], [1.0] * 4, [1.0] * 4])
+    torch.testing.assert_close(weight[0, 0], expected)
+
+
+def test_plain_attention_equals_the_fused_kernel_and_leaves_nothing_behind():
+    attend, allowed = F.scaled_dot_product_attention, torch.backends.cuda.fp16_bf16_reduction_math_sdp_allowed
     query, key, value = torch.randn(2, 3, 5, 4), torch.randn(2, 3, 7, 4), torch.randn(2, 3, 7, 4)
-    mask = torch.randn(2, 1, 5, 7)
-    attend = torch.nn.functional.scaled_dot_product_attention
-    expected = attend(query, key, value, attn_mask=mask)
-    with written_out():
-        found = torch.nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-    torch.testing.assert_close(found, expected)
-    assert torch.nn.functional.scaled_dot_product_attention is attend
+    expected, before = attend(query, key, value), allowed()
+    with plain_attention():
+        torch.testing.assert_close(attend(query, key, value), expected)
+        assert allowed()
+    assert allowed() == before
 
 
 def test_the_pipeline_draws_what_training_drew(stills: Stills, drawn: DrawnSet, tmp_path: Path):
@@ -115,7 +131,7 @@ def test_the_pipeline_draws_what_training_drew(stills: Stills, drawn: DrawnSet, 
     reference = Face(drawn.pictures[0, 0], motion[:1])
     encoded = Stills.encoded(drawn, vae, tmp_path / "latents")
     who, first = torch.tensor([0]), torch.tensor([0])
-    conditions, _ = encoded.conditions(who, first, torch.tensor([[0]]), torch.ones(1, 1, 1))
+    conditions = encoded.task(who, first, torch.tensor([[0]]), torch.ones(1, 1, 1)).conditions
     expected = decode(vae, draw(nano, build_scheduler(), conditions, steps=3))
     export(nano, vae, tmp_path / "pipeline")
     pipe = AniFaceDiffPipeline.from_pretrained(tmp_path / "pipeline")

@@ -13,9 +13,9 @@ from anifacediff.training.vae import decode, encode, reconstruction_loss
 def images() -> Tensor:
     """Smooth pictures with some noise."""
     generator = torch.Generator().manual_seed(0)
-    coarse = torch.rand(48, 3, 6, 6, generator=generator)
+    coarse = torch.rand(48, 3, 24, 24, generator=generator)
     smooth = F.interpolate(coarse, (64, 64), mode="bicubic").clamp(0, 1)
-    return (smooth + 0.02 * torch.randn(smooth.shape, generator=generator)).clamp(0, 1)
+    return (smooth + 0.005 * torch.randn(smooth.shape, generator=generator)).clamp(0, 1)
 
 
 def test_an_autoencoder_starts_as_good_as_principal_components(images: Tensor):
