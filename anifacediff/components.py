@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from anifacediff.backbone.contracts import ReferenceNetwork, TemporalNetwork
     from anifacediff.conditioning.contracts import AttentionAdapter, ControlRenderer
+    from anifacediff.evaluation.contracts import ClipMetric, SetMetric
     from anifacediff.geometry.contracts import MorphableModel, Rasterizer
 
 
@@ -61,6 +62,60 @@ def _anifacediff():
     return AniFaceDiffPipeline
 
 
+def _psnr():
+    from anifacediff.evaluation.pixels import PSNR
+
+    return PSNR
+
+
+def _ssim():
+    from anifacediff.evaluation.pixels import SSIM
+
+    return SSIM
+
+
+def _temporal_error():
+    from anifacediff.evaluation.pixels import TemporalError
+
+    return TemporalError
+
+
+def _lpips():
+    from anifacediff.evaluation.perceptual import LPIPS
+
+    return LPIPS
+
+
+def _fid():
+    from anifacediff.evaluation.frechet import FID
+
+    return FID
+
+
+def _fvd():
+    from anifacediff.evaluation.frechet import FVD
+
+    return FVD
+
+
+def _csim():
+    from anifacediff.evaluation.faces import CSIM
+
+    return CSIM
+
+
+def _apd():
+    from anifacediff.evaluation.faces import APD
+
+    return APD
+
+
+def _aed():
+    from anifacediff.evaluation.faces import AED
+
+    return AED
+
+
 @hookimpl
 def anifacediff_morphable_models() -> Mapping[str, Loader[Callable[..., "MorphableModel"]]]:
     """Offer the built-in head, and the one of drawn avatars, whose mesh does not carry all of the expression."""
@@ -101,3 +156,19 @@ def anifacediff_temporal_modules() -> Mapping[str, Loader[type["TemporalNetwork"
 def anifacediff_assemblies() -> Mapping[str, Loader[type["DiffusionPipeline"]]]:
     """Offer the AniFaceDiff pipeline."""
     return {"anifacediff": _anifacediff}
+
+
+@hookimpl
+def anifacediff_metrics() -> Mapping[str, Loader[Callable[..., "ClipMetric | SetMetric"]]]:
+    """Offer metrics of pixels, of distributions, and of faces; networks are injected."""
+    return {
+        "psnr": _psnr,
+        "ssim": _ssim,
+        "temporal_error": _temporal_error,
+        "lpips": _lpips,
+        "fid": _fid,
+        "fvd": _fvd,
+        "csim": _csim,
+        "apd": _apd,
+        "aed": _aed,
+    }

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
     from anifacediff.backbone.contracts import ReferenceNetwork, TemporalNetwork
     from anifacediff.conditioning.contracts import AttentionAdapter, ControlRenderer
+    from anifacediff.evaluation.contracts import ClipMetric, SetMetric
     from anifacediff.geometry.contracts import MorphableModel, Rasterizer
     from anifacediff.tracking import Tracker
 
@@ -99,6 +100,11 @@ class HookSpecs:
     @hookspec
     def anifacediff_assemblies(self) -> Mapping[str, Loader[type["DiffusionPipeline"]]]:
         """Offer whole pipelines."""
+        ...
+
+    @hookspec
+    def anifacediff_metrics(self) -> Mapping[str, Loader[Callable[..., "ClipMetric | SetMetric"]]]:
+        """Offer measures of how good animations are: of one clip, or of a set of clips."""
         ...
 
 
@@ -264,6 +270,7 @@ class Registry:
         self.reference_nets = Catalogue[type["ReferenceNetwork"]]("reference_nets", self._discover)
         self.temporal_modules = Catalogue[type["TemporalNetwork"]]("temporal_modules", self._discover)
         self.assemblies = Catalogue[type["DiffusionPipeline"]]("assemblies", self._discover)
+        self.metrics = Catalogue[Callable[..., "ClipMetric | SetMetric"]]("metrics", self._discover)
 
     def plugins(self) -> tuple[PluginStatus, ...]:
         """List every plugin found, with what it offers or why it is not loaded."""

@@ -3,17 +3,43 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from anifacediff.evaluation.bootstrap import Interval as Interval
+    from anifacediff.evaluation.bootstrap import interval as interval
     from anifacediff.evaluation.contracts import Animation as Animation
     from anifacediff.evaluation.contracts import ClipExtractor as ClipExtractor
     from anifacediff.evaluation.contracts import ClipMetric as ClipMetric
     from anifacediff.evaluation.contracts import FrameExtractor as FrameExtractor
     from anifacediff.evaluation.contracts import SetMetric as SetMetric
+    from anifacediff.evaluation.detection import frame_auc as frame_auc
+    from anifacediff.evaluation.detection import video_auc as video_auc
+    from anifacediff.evaluation.faces import AED as AED
+    from anifacediff.evaluation.faces import APD as APD
+    from anifacediff.evaluation.faces import CSIM as CSIM
+    from anifacediff.evaluation.faces import cosine as cosine
+    from anifacediff.evaluation.frechet import FID as FID
+    from anifacediff.evaluation.frechet import FVD as FVD
+    from anifacediff.evaluation.frechet import frechet_distance as frechet_distance
+    from anifacediff.evaluation.perceptual import LPIPS as LPIPS
+    from anifacediff.evaluation.perceptual import LayerExtractor as LayerExtractor
+    from anifacediff.evaluation.pixels import PSNR as PSNR
+    from anifacediff.evaluation.pixels import SSIM as SSIM
+    from anifacediff.evaluation.pixels import TemporalError as TemporalError
+    from anifacediff.evaluation.pixels import inside as inside
+    from anifacediff.evaluation.pixels import psnr as psnr
+    from anifacediff.evaluation.pixels import ssim as ssim
+    from anifacediff.evaluation.pixels import temporal_error as temporal_error
 else:
     from anifacediff.exports import lazy_exports
 
     __getattr__, __all__ = lazy_exports(
         __name__,
         {
+            "bootstrap": ("Interval", "interval"),
             "contracts": ("Animation", "ClipExtractor", "ClipMetric", "FrameExtractor", "SetMetric"),
+            "detection": ("frame_auc", "video_auc"),
+            "faces": ("AED", "APD", "CSIM", "cosine"),
+            "frechet": ("FID", "FVD", "frechet_distance"),
+            "perceptual": ("LPIPS", "LayerExtractor"),
+            "pixels": ("PSNR", "SSIM", "TemporalError", "inside", "psnr", "ssim", "temporal_error"),
         },
     )

@@ -18,7 +18,7 @@ class Animation:
     """One animated clip, and what it is judged by; RGB in [0, 1].
 
     Attributes:
-        output: f 3 h w, the clip; values beyond [0, 1] are clipped by the metrics of pixels.
+        output: f 3 h w, the clip; values beyond [0, 1] are clipped before they are judged.
         reference: 1 3 h w, who should be in it.
         truth: f 3 h w, what it should be; known for drawn avatars and for clips animated by themselves.
         driving: f 3 h w, whose pose and expression it should have.
@@ -118,19 +118,19 @@ class SetMetric(Protocol):
 
 @torch.no_grad()
 def frame_features(extractor: FrameExtractor, images: Float[Tensor, "f 3 h w"]) -> Float[Tensor, "f d"]:
-    """Extract features, one row for each picture.
+    """Extract features, one row for each picture, whose values are clipped to [0, 1].
 
     Raises:
         ShapeError: if the extractor returned anything but one row for each; the message names it.
         InputError: if a feature is NaN or infinite.
     """
-    return _checked(extractor, extractor(images), len(images))
+    return _checked(extractor, extractor(images.clamp(0, 1)), len(images))
 
 
 @torch.no_grad()
 def clip_features(extractor: ClipExtractor, clips: Float[Tensor, "n t 3 h w"]) -> Float[Tensor, "n d"]:
     """Extract features, one row for each clip; raises what :func:`frame_features` does."""
-    return _checked(extractor, extractor(clips), len(clips))
+    return _checked(extractor, extractor(clips.clamp(0, 1)), len(clips))
 
 
 def _checked(extractor: FrameExtractor | ClipExtractor, features: Tensor, rows: int) -> Tensor:
