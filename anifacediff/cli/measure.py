@@ -1,0 +1,78 @@
+"""Running the benchmark, and telling what was measured."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from anifacediff.assemblies.anifacediff import AniFaceDiffPipeline
+from anifacediff.assemblies.exchange import UntrainedWarning
+from anifacediff.cli.report import reported_progress, warn
+from anifacediff.evaluation.animate import Sampling
+from anifacediff.evaluation.arms import ARMS, choose
+from anifacediff.evaluation.benchmark import run_benchmark
+from anifacediff.evaluation.measures import PIXEL_METRICS
+from anifacediff.evaluation.page import Gallery, Report
+from anifacediff.evaluation.scenes import Suite
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is compared and how; nothing chosen means all there is.
+
+    Attributes:
+        arms: who.
+        metrics: by what.
+        sampling: how clips are denoised.
+    """
+
+    arms: tuple[str, ...]
+    metrics: tuple[str, ...]
+    sampling: Sampling
+
+
+def pipeline_to_judge(model: str | None, device: torch.device) -> AniFaceDiffPipeline:
+    """Load a folder or Hub id, or the pipeline that comes with the package."""
+    pipe = AniFaceDiffPipeline.nano() if model is None else AniFaceDiffPipeline.from_pretrained(model)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe.to(device)
+
+
+def measure(pipe: AniFaceDiffPipeline, suite: Suite, choice: Choice, name: str) -> Report:
+    """Run the benchmark under a progress bar.
+
+    Args:
+        pipe: the model.
+        suite: what is drawn.
+        choice: of arms and metrics.
+        name: of the model, for the report.
+
+    Raises:
+        InputError: if an arm or metric is unknown; the message lists those there are.
+    """
+    known = PIXEL_METRICS
+    metrics = {metric: known[metric] for metric in choose(choice.metrics, tuple(known), "metrics")}
+    arms = choose(choice.arms, tuple(ARMS), "arms")
+    gallery = Gallery("model" if "model" in arms else arms[-1], pipe.alignment)
+    notes = _notes(pipe, suite, choice.sampling, name)
+    with warnings.catch_warnings(), reported_progress("Evaluating (clips)") as tell:
+        warnings.simplefilter("ignore", UntrainedWarning)  # the notes say so
+        rows = run_benchmark(pipe, suite, arms, metrics, sampling=choice.sampling, on_progress=tell, on_clip=gallery)
+    legend = [f"{arm}: {ARMS[arm].about}." for arm in arms]
+    return Report(rows, [*notes, " ".join(legend)], gallery, suite.fps)
+
+
+def _notes(pipe: AniFaceDiffPipeline, suite: Suite, sampling: Sampling, name: str) -> Sequence[str]:
+    steps = pipe.config["num_inference_steps"] if sampling.steps is None else sampling.steps
+    start = sampling.start or pipe.config["start"]
+    notes = [
+        f"Model: {name}; {steps} steps from {start}, seed {sampling.seed}.",
+        f"Suite {suite.name}: {suite.identities} drawn avatars that no choice was made with, each under its own motion "
+        f"(same) and under that of {suite.drivers} others (cross); {suite.frames} frames at {suite.fps} a second, "
+        f"{suite.size} pixels. Intervals: 95 %, bootstrap over avatars.",
+    ]
+    if pipe.untrained_parts:
+        notes.insert(0, f"UNTRAINED: {', '.join(pipe.untrained_parts)}. These figures and pictures mean nothing.")
+        warn(notes[0])
+    return notes
