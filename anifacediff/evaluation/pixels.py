@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import torch
-from torch.nn.functional import conv2d
+from torch.nn.functional import conv2d, pad
 
 from anifacediff.errors import InputError
 from anifacediff.evaluation.contracts import Animation
@@ -55,7 +55,7 @@ def inside(boxes: Float[Tensor, "f 4"], height: int, width: int) -> Float[Tensor
 def ssim(found: Float[Tensor, "f 3 h w"], truth: Float[Tensor, "f 3 h w"]) -> Float[Tensor, "f"]:
     """Structural similarity of each picture, at most 1, under a Gaussian window of 11x11 pixels, sigma 1.5.
 
-    The mean over the colours, and over the places where the window lies within the picture.
+    The mean over colours and pixels; beyond its border the picture is mirrored, as in torchmetrics.
 
     Args:
         found: pictures, clipped to [0, 1].
@@ -137,10 +137,10 @@ def _check_alike(found: Tensor, truth: Tensor) -> None:
     check_shape("truth", truth, "f 3 h w", *found.shape)
 
 
-def _blurred(images: Float[Tensor, "n f 3 h w"]) -> Float[Tensor, "n f 3 _ _"]:
+def _blurred(images: Float[Tensor, "n f 3 h w"]) -> Float[Tensor, "n f 3 h w"]:
     offsets = torch.arange(_WINDOW, dtype=images.dtype, device=images.device) - _WINDOW // 2
     window = torch.exp(-(offsets**2) / (2 * _SIGMA**2))
     window = window / window.sum()
-    planes = images.flatten(0, 2)[:, None]
+    planes = pad(images.flatten(0, 2)[:, None], (_WINDOW // 2,) * 4, mode="reflect")
     rows = conv2d(planes, window[None, None, None])
     return conv2d(rows, window[None, None, :, None])[:, 0].unflatten(0, images.shape[:3])
