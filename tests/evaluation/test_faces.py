@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from jaxtyping import TypeCheckError
 
 from anifacediff.errors import InputError, ShapeError
-from anifacediff.evaluation import AED, APD, CSIM, Animation, ClipMetric, cosine
+from anifacediff.evaluation import AED, APD, CSIM, Animation, ClipMetric, FrameExtractor, cosine
 from anifacediff.shapes import Tensor
 
 
@@ -73,11 +73,11 @@ def test_the_driving_clip_is_at_zero_from_itself(metric: ClipMetric):
     assert metric(driven(random_features(0), random_features(0))) == 0
 
 
-@pytest.mark.parametrize(("metric", "lengths"), [(APD, 1.0), (AED, 1.0)])
-def test_distances_grow_with_an_offset(metric: type[APD] | type[AED], lengths: float):
+@pytest.mark.parametrize("metric", [APD, AED])
+def test_distances_grow_with_an_offset(metric: type[APD] | type[AED]):
     driving = random_features(0) / 2
     for offset in (0.01, 0.1, 0.4):
-        animation = driven(driving + offset * lengths, driving)
+        animation = driven(driving + offset, driving)
         assert metric(written)(animation) == pytest.approx(offset, rel=1e-4)
         assert metric(written, "l2")(animation) == pytest.approx(offset * math.sqrt(6), rel=1e-4)
 
@@ -104,10 +104,10 @@ def keeps_the_picture(images: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("extractor", [drops_a_frame, keeps_the_picture])
-def test_an_extractor_of_other_shapes_is_named(extractor: type[object]):
+def test_an_extractor_of_other_shapes_is_named(extractor: FrameExtractor):
     animation = driven(random_features(0), random_features(1))
-    for metric in (CSIM(extractor), APD(extractor), AED(extractor)):  # pyright: ignore[reportArgumentType]
-        with pytest.raises(ShapeError, match=f"features of extractor {extractor.__name__}"):
+    for metric in (CSIM(extractor), APD(extractor), AED(extractor)):
+        with pytest.raises(ShapeError, match="features of extractor (drops_a_frame|keeps_the_picture)"):
             metric(animation)
 
 
