@@ -107,7 +107,7 @@ def keeps_the_picture(images: Tensor) -> Tensor:
 def test_an_extractor_of_other_shapes_is_named(extractor: FrameExtractor):
     animation = driven(random_features(0), random_features(1))
     for metric in (CSIM(extractor), APD(extractor), AED(extractor)):
-        with pytest.raises(ShapeError, match="features of extractor (drops_a_frame|keeps_the_picture)"):
+        with pytest.raises(ShapeError, match=r"features of extractor (drops_a_frame|keeps_the_picture)"):
             metric(animation)
 
 
