@@ -20,7 +20,7 @@ from anifacediff.media.images import write_image
 from anifacediff.media.pictures import to_pictures
 from anifacediff.shapes import Float, Tensor
 
-Strip = UInt8[np.ndarray, "h w 3"]
+Strip = UInt8[np.ndarray, "_ _ 3"]
 
 _HEIGHT = 160  # of a picture in a strip, in pixels
 _STYLE = (
