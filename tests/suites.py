@@ -1,6 +1,7 @@
 """A benchmark that takes seconds: few, small pictures and a pipeline of random weights."""
 
 from functools import cache
+from typing import Any
 
 from tiny import pretend_trained
 
@@ -32,7 +33,7 @@ def make_pipeline(*, align_shape: bool = True, align_scale: bool = True) -> AniF
     poses = pretend_trained(made.pose_encoder)
     for weight in poses.parameters():
         weight.data /= 2  # or nothing else would be heard
-    parts = {
+    parts: dict[str, Any] = {
         **made.components,
         "expression_adapter": adapter,
         "pose_encoder": poses,

@@ -1,7 +1,7 @@
 """Running the benchmark, and telling what was measured."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,9 +10,10 @@ from anifacediff.assemblies.anifacediff import AniFaceDiffPipeline
 from anifacediff.assemblies.exchange import UntrainedWarning
 from anifacediff.cli.report import reported_progress, warn
 from anifacediff.evaluation.animate import Sampling
-from anifacediff.evaluation.arms import ARMS, choose
+from anifacediff.evaluation.arms import ARMS, choose, needs_tracker
 from anifacediff.evaluation.benchmark import run_benchmark
-from anifacediff.evaluation.measures import PIXEL_METRICS
+from anifacediff.evaluation.drawn_tracker import DrawnTracker
+from anifacediff.evaluation.measures import PIXEL_METRICS, READER_METRICS, Metric
 from anifacediff.evaluation.page import Gallery, Report
 from anifacediff.evaluation.scenes import Suite
 
@@ -51,16 +52,24 @@ def measure(pipe: AniFaceDiffPipeline, suite: Suite, choice: Choice, name: str) 
     Raises:
         InputError: if an arm or metric is unknown; the message lists those there are.
     """
-    known = PIXEL_METRICS
-    metrics = {metric: known[metric] for metric in choose(choice.metrics, tuple(known), "metrics")}
+    names = choose(choice.metrics, (*PIXEL_METRICS, *READER_METRICS), "metrics")
     arms = choose(choice.arms, tuple(ARMS), "arms")
+    tracker = DrawnTracker() if any(map(needs_tracker, arms)) or not set(names) <= set(PIXEL_METRICS) else None
+    known = PIXEL_METRICS if tracker is None else {**PIXEL_METRICS, **_readers(tracker)}
+    metrics = {metric: known[metric] for metric in names}
     gallery = Gallery("model" if "model" in arms else arms[-1], pipe.alignment)
     notes = _notes(pipe, suite, choice.sampling, name)
     with warnings.catch_warnings(), reported_progress("Evaluating (clips)") as tell:
         warnings.simplefilter("ignore", UntrainedWarning)  # the notes say so
-        rows = run_benchmark(pipe, suite, arms, metrics, sampling=choice.sampling, on_progress=tell, on_clip=gallery)
+        rows = run_benchmark(
+            pipe, suite, arms, metrics, sampling=choice.sampling, tracker=tracker, on_progress=tell, on_clip=gallery
+        )
     legend = [f"{arm}: {ARMS[arm].about}." for arm in arms]
     return Report(rows, [*notes, " ".join(legend)], gallery, suite.fps)
+
+
+def _readers(tracker: DrawnTracker) -> Mapping[str, Metric]:
+    return {name: make(tracker) for name, make in READER_METRICS.items()}
 
 
 def _notes(pipe: AniFaceDiffPipeline, suite: Suite, sampling: Sampling, name: str) -> Sequence[str]:

@@ -50,7 +50,8 @@ def _through_vae(studio: Studio, index: int) -> Float[Tensor, "f 3 h w"]:
     vae, truth = studio.pipeline.vae, studio.scenes[index].truth
     encoded = vae.encode(truth.to(vae.device, vae.dtype) * 2 - 1, return_dict=False)[0]
     latents = encoded if isinstance(encoded, Tensor) else encoded.mode()
-    return (vae.decode(latents, return_dict=False)[0] / 2 + 0.5).clamp(0, 1).float().cpu()
+    decoded = vae.decode(latents, return_dict=False)[0]  # pyright: ignore[reportArgumentType]
+    return (decoded / 2 + 0.5).clamp(0, 1).float().cpu()
 
 
 ARMS: Mapping[str, Arm] = MappingProxyType(
@@ -76,6 +77,12 @@ ARMS: Mapping[str, Arm] = MappingProxyType(
     }
 )
 """All arms. Without a mismatch of shape and scale, as in ``same``, alignments are one and the same."""
+
+
+def needs_tracker(arm: str) -> bool:
+    """Whether an arm reads parameters off pictures."""
+    make = ARMS[arm].make
+    return isinstance(make, Animated) and make.tracked
 
 
 def choose(names: Sequence[str], known: Sequence[str], what: str) -> tuple[str, ...]:

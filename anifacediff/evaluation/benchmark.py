@@ -54,7 +54,7 @@ def run_benchmark(
     """
     chosen = choose(arms, tuple(ARMS), "arms")
     _check(pipeline, suite, metrics)
-    plan = [(task, arm) for task in TASKS for arm in chosen if task in ARMS[arm].tasks]
+    plan: Sequence[tuple[Task, str]] = [(task, arm) for task in TASKS for arm in chosen if task in ARMS[arm].tasks]
     tell = _counter(len(suite) + sum(suite.count(task) for task, _ in plan), on_progress)
     studios = _studios(pipeline, suite, sampling or Sampling(), tracker, tell)
     rows: list[Row] = []

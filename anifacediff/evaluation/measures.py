@@ -1,6 +1,6 @@
 """The metrics of the benchmark: those of clips, those of sets, and those that need to know the scene."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
@@ -76,14 +76,11 @@ class DrawnFaceReader(Protocol):
     def expression(self) -> FrameExtractor: ...
 
 
-def reader_metrics(reader: DrawnFaceReader) -> Mapping[str, Metric]:
-    """The metrics by our own reader of drawn faces; their figures are not those of papers, whose networks are others.
-
-    Args:
-        reader: says who is in a picture, in which pose, and with which expression.
-    """
-    return {
-        "csim (drawn reader)": CSIM(reader.identity),
-        "apd (drawn reader)": APD(reader.pose),
-        "aed (drawn reader)": AED(reader.expression),
+READER_METRICS: Mapping[str, Callable[[DrawnFaceReader], Metric]] = MappingProxyType(
+    {
+        "csim (drawn reader)": lambda reader: CSIM(reader.identity),
+        "apd (drawn reader)": lambda reader: APD(reader.pose),
+        "aed (drawn reader)": lambda reader: AED(reader.expression),
     }
+)
+"""What our own reader of drawn faces says; not to be set beside figures of papers, whose networks are others."""

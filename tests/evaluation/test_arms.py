@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 from suites import make_pipeline, scenes_of
@@ -29,7 +31,8 @@ def test_the_arms_that_need_no_model(cross: Studio):
 
 @torch.no_grad()
 def test_the_ceiling_is_the_truth_through_the_autoencoder(cross: Studio):
-    truth, vae = cross.scenes[0].truth, cross.pipeline.vae
+    truth = cross.scenes[0].truth
+    vae: Any = cross.pipeline.vae
     expected = [vae.decode(vae.encode(frame[None] * 2 - 1).latent_dist.mean).sample[0] / 2 + 0.5 for frame in truth]
     found = ARMS["vae"].make(cross, 0)
     assert torch.allclose(found, torch.stack(expected).clamp(0, 1), atol=1e-5)

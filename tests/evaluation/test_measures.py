@@ -4,8 +4,11 @@ import pytest
 import torch
 from suites import scenes_of
 
-from anifacediff.evaluation.contracts import Animation
-from anifacediff.evaluation.measures import RegionPSNR, SceneMetric
+from anifacediff.evaluation.animate import ParameterReader
+from anifacediff.evaluation.contracts import Animation, ClipMetric
+from anifacediff.evaluation.drawn_tracker import DrawnTracker
+from anifacediff.evaluation.measures import READER_METRICS, DrawnFaceReader, RegionPSNR, SceneMetric
+from anifacediff.evaluation.reader import FaceReader
 from anifacediff.geometry import Box
 
 BOXES = Box(torch.tensor([[0.0, 0.0, 1.0, 1.0], [2.0, 3.0, 7.0, 5.0], [4.0, 1.0, 9.0, 8.0]]))
@@ -31,6 +34,20 @@ def test_a_region_outside_the_picture_has_no_figure():
     found = RegionPSNR("mouth").judge(scene, scene.animation(scene.truth))
     assert found != found
     assert isinstance(RegionPSNR("mouth"), SceneMetric)
+
+
+def test_our_own_reader_can_judge_and_its_name_is_in_the_figures():
+    tracker = DrawnTracker(FaceReader(num_shape=63).eval())
+    assert isinstance(tracker, DrawnFaceReader)
+    assert isinstance(tracker, ParameterReader)
+    scene = scenes_of("same")[0]
+    figures = {name: make(tracker) for name, make in READER_METRICS.items()}
+    assert all(name.endswith(" (drawn reader)") for name in figures)
+    perfect, other = scene.animation(scene.truth), scene.animation(scene.truth.flip(2))
+    for name, metric in figures.items():
+        assert isinstance(metric, ClipMetric)
+        assert (metric(other) > metric(perfect)) != metric.higher_is_better
+        assert metric(perfect) == pytest.approx(0, abs=1e-6) or name.startswith("csim")
 
 
 def test_an_animation_of_the_truth_is_perfect():
