@@ -6,11 +6,15 @@ from dataclasses import dataclass
 import torch
 from diffusers.models.autoencoders.autoencoder_dc import AutoencoderDC
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from diffusers.models.unets.unet_motion_model import UNetMotionModel
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+from einops import rearrange
 from torch import nn
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
+from anifacediff.attachment import Attachment, spatial_attention
 from anifacediff.backbone.reference_net import ReferenceNet
+from anifacediff.backbone.temporal import TemporalModules
 from anifacediff.conditioning.expression_adapter import ExpressionAdapter, ExpressionProjection
 from anifacediff.conditioning.image_tokens import ImageTokens
 from anifacediff.conditioning.pose_encoder import PoseEncoder
@@ -20,6 +24,7 @@ from anifacediff.synthetic.expression import COMPONENTS
 IMAGE_SIZE = 128
 LATENT_CHANNELS = 64
 CONTEXT = 64
+NORM_GROUPS = 16
 VAE: dict[str, object] = {
     "latent_channels": LATENT_CHANNELS,
     "encoder_block_types": "ResBlock",
@@ -39,12 +44,12 @@ UNET: dict[str, object] = {
     "sample_size": IMAGE_SIZE // 8,
     "in_channels": LATENT_CHANNELS,
     "out_channels": LATENT_CHANNELS,
-    "block_out_channels": (64, 128),
+    "block_out_channels": (128, 128),
     "layers_per_block": 1,
     "down_block_types": ("CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
     "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
-    "attention_head_dim": (2, 4),  # diffusers takes them as numbers of heads
-    "norm_num_groups": 16,
+    "attention_head_dim": (2, 2),  # diffusers takes them as numbers of heads
+    "norm_num_groups": NORM_GROUPS,
     "cross_attention_dim": CONTEXT,
 }
 IMAGE_ENCODER: dict[str, int] = {
@@ -57,6 +62,7 @@ IMAGE_ENCODER: dict[str, int] = {
     "projection_dim": CONTEXT,
 }
 _SILU_GAIN = 1.9  # of weights that keep the size of a signal from layer to layer
+_ALIKE_GAIN = 1.5
 POSE_WIDTHS = (8, 16, 32, 64)
 EXPRESSION_TOKENS = 4
 
@@ -119,21 +125,37 @@ class Nano(nn.Module):
         torch.manual_seed(seed)
         unet = UNet2DConditionModel.from_config(UNET)
         assert isinstance(unet, UNet2DConditionModel)
-        self.unet = unet
+        self.unet: UNet2DConditionModel | UNetMotionModel = unet
+        self._look_for_likeness()
         self.reference_net = ReferenceNet.from_unet(unet)
-        self.pose_encoder = PoseEncoder.for_unet(unet, block_out_channels=POSE_WIDTHS)
+        self.pose_encoder = PoseEncoder.for_unet(unet, block_out_channels=POSE_WIDTHS, positions=True)
         self.expression_adapter = ExpressionAdapter.for_unet(
             unet, expression_dim=len(COMPONENTS), num_tokens=EXPRESSION_TOKENS
         )
         self.image_encoder = CLIPVisionModelWithProjection(CLIPVisionConfig.from_dict(IMAGE_ENCODER))
         self._awaken()
         self.image_tokens = ImageTokens(self.image_encoder)
-        self.attachments = [
-            self.reference_net.attach(unet),
-            self.pose_encoder.attach(unet),
+        self._attachments = self._attach()
+
+    def _attach(self) -> list[Attachment]:
+        return [
+            self.reference_net.attach(self.unet),
+            self.pose_encoder.attach(self.unet),
             self.pose_encoder.attach(self.reference_net),
-            self.expression_adapter.attach(unet),
+            self.expression_adapter.attach(self.unet),
         ]
+
+    def detach(self) -> None:
+        """Give the denoiser and ReferenceNet back as they were, for others to attach to."""
+        for attachment in self._attachments:
+            attachment.detach()
+
+    def inflate(self, temporal: TemporalModules) -> None:
+        """Let the frames of a clip see each other from now on: the denoiser becomes one of videos."""
+        assert isinstance(self.unet, UNet2DConditionModel)
+        self.detach()
+        self.unet = temporal.inflate(self.unet)
+        self._attachments = self._attach()
 
     def _awaken(self) -> None:
         """Let the conditions be heard from the first step; zero weights are for a denoiser that knows to draw.
@@ -146,6 +168,13 @@ class Nano(nn.Module):
         for module in self.expression_adapter.modules():
             if isinstance(module, ExpressionProjection):
                 module.to_v_expression.reset_parameters()
+
+    def _look_for_likeness(self) -> None:
+        """Make keys as queries are, so that attention begins with what is alike: the same part of the reference."""
+        for layer in spatial_attention(self.unet, "attn1").values():
+            nn.init.xavier_uniform_(layer.to_q.weight, gain=_ALIKE_GAIN)
+            with torch.no_grad():
+                layer.to_k.weight.copy_(layer.to_q.weight)
 
     def conditioned(self, conditions: Conditions) -> tuple[Float[Tensor, "f l d"], Mapping[str, object]]:
         """Compute what does not change from step to step: the context, and the entries for the denoiser's call."""
@@ -163,8 +192,20 @@ class Nano(nn.Module):
         context: Float[Tensor, "f l d"],
         entries: Mapping[str, object],
     ) -> Float[Tensor, "f c h w"]:
-        """Predict clean latents from noisy ones."""
+        """Predict clean latents from noisy ones, of stills."""
         return self.unet(noisy, timesteps, context, cross_attention_kwargs=dict(entries), return_dict=False)[0]
+
+    def denoise_clips(
+        self,
+        noisy: Float[Tensor, "n f c h w"],
+        timesteps: Int[Tensor, "n"] | Int[Tensor, ""],
+        context: Float[Tensor, "frames l d"],
+        entries: Mapping[str, object],
+    ) -> Float[Tensor, "n f c h w"]:
+        """Predict clean latents from noisy ones, of n clips of f frames, once the denoiser is inflated."""
+        video = rearrange(noisy, "n f c h w -> n c f h w")
+        predicted = self.unet(video, timesteps, context, cross_attention_kwargs=dict(entries), return_dict=False)[0]
+        return rearrange(predicted, "n c f h w -> n f c h w")
 
     def forward(
         self, noisy: Float[Tensor, "f c h w"], timesteps: Int[Tensor, "f"], conditions: Conditions

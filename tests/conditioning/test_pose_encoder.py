@@ -132,3 +132,17 @@ def test_a_replaced_conv_in_is_noticed_and_left(unet: UNet2DConditionModel):
         with pytest.raises(AttachmentError, match="conv_in attached to this denoiser was replaced by a Conv2d"):
             run(unet, torch.randn(1, 4, 8, 8), encoder(torch.rand(1, 3, 64, 64)))
     assert unet.conv_in is theirs
+
+
+def test_positions_tell_places_apart_and_start_unheard():
+    maps = torch.rand(2, 3, 64, 48)
+    plain = PoseEncoder(block_out_channels=(4, 8, 8, 8), out_channels=16)
+    encoder = PoseEncoder(block_out_channels=(4, 8, 8, 8), out_channels=16, positions=True)
+    assert not encoder.features(maps).any()
+    torch.nn.init.orthogonal_(encoder.position_out.weight[:, :, 0, 0])
+    code = encoder.features(maps)
+    assert torch.equal(code[0], code[1])
+    places = code[0].flatten(1).T
+    nearest = torch.cdist(places, places) + 99 * torch.eye(len(places))
+    assert nearest.min() > 0.5
+    assert set(encoder.state_dict()) - set(plain.state_dict()) == {"position_out.weight"}
