@@ -20,7 +20,7 @@ from anifacediff.synthetic.motion import random_motion
 from anifacediff.synthetic.regions import eye_region, true_landmarks
 
 _DESCRIPTION = "set.json"
-_LOOSE = 0.5  # frames per second: frames that have little to do with each other
+_LOOSE = 0.5
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Casting:
         identities: how many avatars.
         frames: pictures of each, at least two.
         size: height and width in pixels.
+        fps: frames per second; at the usual rate, frames have little to do with each other.
 
     Raises:
         InputError: if there is no avatar, or fewer than two pictures of each.
@@ -41,6 +42,7 @@ class Casting:
     identities: int
     frames: int = 6
     size: int = 128
+    fps: float = _LOOSE
 
     def __post_init__(self) -> None:
         if self.identities < 1 or self.frames < 2 or self.size < 1 or self.first_seed < 0:
@@ -156,7 +158,7 @@ def draw_identities(drawn: DrawnSet, missing: Sequence[int]) -> Iterator[int]:
     for index in missing:
         seed = casting.seeds[index]
         avatar = random_avatar(seed)
-        motion = artist.parameters(avatar, random_motion(seed, casting.frames, fps=_LOOSE), size=casting.size)
+        motion = artist.parameters(avatar, random_motion(seed, casting.frames, fps=casting.fps), size=casting.size)
         maps = align.render(align.plan(motion[:1], motion[:1]), motion).normal
         assert maps is not None
         drawn.pictures[index] = to_pictures(artist.draw(avatar, motion))

@@ -33,12 +33,11 @@ def export(nano: Nano, vae: AutoencoderDC, folder: Path) -> AniFaceDiffPipeline:
     """Save a pipeline in float16, in diffusers' layout.
 
     Args:
-        nano: the denoiser with its conditions; nothing is attached to it afterwards but by the pipeline.
+        nano: the denoiser with its conditions; it serves the pipeline alone from now on.
         vae: the autoencoder.
         folder: receives the pipeline.
     """
-    for attachment in nano.attachments:
-        attachment.detach()
+    nano.detach()
     pipe = AniFaceDiffPipeline(
         vae=vae,
         image_encoder=nano.image_encoder,

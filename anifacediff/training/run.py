@@ -116,7 +116,7 @@ class Run:
         self._optimizer.step()
         self.step += 1
         decay = min(self.schedule.average, (1 + self.step) / (10 + self.step))
-        average, current = list(self._average.values()), list(self._parameters.values())
+        average, current = (list[Tensor](each.values()) for each in (self._average, self._parameters))
         get_ema_multi_avg_fn(decay)(average, current, self.step)
         return mean.item()
 

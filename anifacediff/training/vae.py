@@ -33,6 +33,11 @@ def decode(vae: AutoencoderDC, latents: Float[Tensor, "f c h w"]) -> Float[Tenso
     return images / 2 + 0.5
 
 
+def decode_all(vae: AutoencoderDC, latents: Float[Tensor, "f c h w"]) -> Float[Tensor, "f 3 h2 w2"]:
+    """Decode some frames at a time."""
+    return torch.cat([decode(vae, part) for part in latents.split(16)])
+
+
 def reconstruction_loss(
     vae: AutoencoderDC, images: Float[Tensor, "f 3 h w"], faces: Float[Tensor, "f 1 h w"]
 ) -> Float[Tensor, ""]:
@@ -83,7 +88,7 @@ def train_vae(folder: Path, data: DrawnSet, held_out: DrawnSet, schedule: Schedu
 
     @torch.no_grad()
     def report() -> Mapping[str, float]:
-        decoded = torch.cat([decode(vae, encode(vae, part)) for part in shown.split(16)])
+        decoded = decode_all(vae, encode(vae, shown))
         write_image(folder / f"sheet-{run.step:07d}.png", sheet((shown[:8], decoded[:8])))
         vae.save_pretrained(folder / "model")
         return {"psnr": psnr(decoded, shown)}

@@ -1,0 +1,28 @@
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from anifacediff.training.dataset import DrawnSet
+from anifacediff.training.latents import EncodedSet, fingerprint
+from anifacediff.training.nano import build_vae
+
+
+def test_frames_of_one_reference_stand_together(stills: EncodedSet):
+    task = stills.task(torch.tensor([1, 0]), torch.tensor([0, 2]), torch.tensor([[1, 2], [0, 1]]), torch.ones(4, 1, 1))
+    conditions, clean = task.conditions, task.clean
+    assert torch.equal(clean[1], torch.from_numpy(stills.latents[1, 2]).float())
+    assert torch.equal(clean[2], torch.from_numpy(stills.latents[0, 0]).float())
+    assert torch.equal(conditions.expression[3], torch.from_numpy(stills.drawn.expression[0, 1]))
+    assert torch.equal(conditions.reference_latents[1], torch.from_numpy(stills.latents[0, 2]).float())
+
+
+def test_latents_are_found_again(drawn: DrawnSet, tmp_path: Path):
+    vae = build_vae(0).eval()
+    first = EncodedSet.encoded(drawn, vae, tmp_path).latents
+    files = list(tmp_path.iterdir())
+    again = EncodedSet.encoded(drawn, vae, tmp_path).latents
+    assert np.array_equal(first, again)
+    assert list(tmp_path.iterdir()) == files
+    assert fingerprint(vae) in files[0].name
+    assert fingerprint(build_vae(1)) != fingerprint(vae)
