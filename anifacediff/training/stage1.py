@@ -9,6 +9,7 @@ import torch
 from diffusers.models.autoencoders.autoencoder_dc import AutoencoderDC
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 
+from anifacediff.evaluation.pixels import inside, psnr
 from anifacediff.media.images import write_image
 from anifacediff.shapes import Float, Tensor
 from anifacediff.training.attention import plain_attention
@@ -16,7 +17,7 @@ from anifacediff.training.dataset import DrawnSet, to_images
 from anifacediff.training.latents import EncodedSet, fingerprint
 from anifacediff.training.nano import Conditions, Nano, build_scheduler
 from anifacediff.training.run import Run, Schedule, train
-from anifacediff.training.sheets import inside, psnr, sheet
+from anifacediff.training.sheets import sheet
 from anifacediff.training.team import Team
 from anifacediff.training.vae import decode_all
 from anifacediff.training.weights import visibility
@@ -151,14 +152,8 @@ def judge(nano: Nano, vae: AutoencoderDC, stills: EncodedSet) -> tuple[Mapping[s
     result, unexpressed, ceiling = (decode_all(vae, each) for each in (told, untold, task.clean))
     truth = to_images(stills.drawn.pictures[:, 1])
     eyes = inside(torch.from_numpy(stills.drawn.eyes[:, 1]), *truth.shape[-2:])
-    columns = conditions.reference_images, conditions.maps, result, truth
-    figures = {
-        "psnr": psnr(result, truth),
-        "psnr_copy": psnr(conditions.reference_images, truth),
-        "psnr_vae": psnr(ceiling, truth),
-        "psnr_eyes": psnr(result, truth, eyes),
-        "psnr_eyes_unexpressed": psnr(unexpressed, truth, eyes),
-        "psnr_eyes_copy": psnr(conditions.reference_images, truth, eyes),
-        "psnr_eyes_vae": psnr(ceiling, truth, eyes),
-    }
-    return figures, sheet([column[:_SHOWN] for column in columns])
+    copied = conditions.reference_images
+    shown = {"": result, "_unexpressed": unexpressed, "_vae": ceiling, "_copy": copied}
+    measured = {f"psnr{name}": psnr(each, truth).mean().item() for name, each in shown.items()}
+    measured |= {f"psnr_eyes{name}": psnr(each, truth, eyes).nanmean().item() for name, each in shown.items()}
+    return measured, sheet([column[:_SHOWN] for column in (copied, conditions.maps, result, truth)])

@@ -4,19 +4,20 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from diffusers.models.autoencoders.autoencoder_dc import AutoencoderDC
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 
 from anifacediff.backbone.temporal import TemporalModules
+from anifacediff.evaluation.pixels import psnr
 from anifacediff.shapes import Float, Tensor
 from anifacediff.training.attention import plain_attention
 from anifacediff.training.dataset import DrawnSet, to_images
 from anifacediff.training.latents import EncodedSet, Task, fingerprint
 from anifacediff.training.nano import NORM_GROUPS, Nano, build_scheduler
 from anifacediff.training.run import Run, Schedule, train
-from anifacediff.training.sheets import psnr
 from anifacediff.training.stage1 import TIME_POWER
 from anifacediff.training.team import Team
 from anifacediff.training.vae import decode_all
@@ -124,7 +125,7 @@ def train_stage2(
     settings = {**asdict(data.casting), **asdict(batch), "data": data.digest, "vae": fingerprint(vae)}
     run = Run(folder, temporal, schedule, settings)
     scheduler = build_scheduler()
-    weight = visibility(vae, torch.from_numpy(encoded.latents[:8, 0]).float())
+    weight = visibility(vae, torch.from_numpy(encoded.latents[:8, 0].astype(np.float32)))
 
     def loss(generator: torch.Generator) -> Float[Tensor, ""]:
         return clip_loss(nano, scheduler, encoded, weight, batch, generator)
@@ -157,7 +158,7 @@ def judge_clips(
         with torch.autocast("cpu", torch.bfloat16):
             drawn = _draw_clips(nano, task, latents, steps)
         pictures = decode_all(vae, drawn.flatten(0, 1).float()).clamp(0, 1)
-        figures[f"psnr_{start}"] = psnr(pictures, truth)
+        figures[f"psnr_{start}"] = psnr(pictures, truth).mean().item()
         figures[f"flicker_{start}"] = float((_change(pictures, frames) - moving).abs().mean() * 255)
     return figures
 

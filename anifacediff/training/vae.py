@@ -8,13 +8,14 @@ import torch
 from diffusers.models.autoencoders.autoencoder_dc import AutoencoderDC
 
 from anifacediff.checkpoint import load_pretrained
+from anifacediff.evaluation.pixels import psnr
 from anifacediff.media.images import write_image
 from anifacediff.shapes import Float, Tensor
 from anifacediff.training.dataset import DrawnSet, to_images
 from anifacediff.training.nano import build_vae
 from anifacediff.training.principal import start_linear
 from anifacediff.training.run import Run, Schedule, train
-from anifacediff.training.sheets import psnr, sheet
+from anifacediff.training.sheets import sheet
 
 FACE_WEIGHT = 2.0
 EDGE_WEIGHT = 0.5
@@ -91,7 +92,7 @@ def train_vae(folder: Path, data: DrawnSet, held_out: DrawnSet, schedule: Schedu
         decoded = decode_all(vae, encode(vae, shown))
         write_image(folder / f"sheet-{run.step:07d}.png", sheet((shown[:8], decoded[:8])))
         vae.save_pretrained(folder / "model")
-        return {"psnr": psnr(decoded, shown)}
+        return {"psnr": psnr(decoded, shown).mean().item()}
 
     train(run, loss, report=report, report_every=120)
 

@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as F
 from diffusers.models.autoencoders.autoencoder_dc import AutoencoderDC
 
+from anifacediff.evaluation.pixels import inside
 from anifacediff.shapes import Float, Tensor
-from anifacediff.training.sheets import inside
 from anifacediff.training.vae import decode
 
 FACE_WEIGHT, EYES_WEIGHT = 1.0, 4.0
