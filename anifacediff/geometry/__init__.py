@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from anifacediff.geometry.contracts import LandmarkedModel as LandmarkedModel
     from anifacediff.geometry.contracts import MorphableModel as MorphableModel
+    from anifacediff.geometry.contracts import PartialModel as PartialModel
     from anifacediff.geometry.contracts import Rasterizer as Rasterizer
     from anifacediff.geometry.faces import Box as Box
     from anifacediff.geometry.faces import Camera as Camera
@@ -25,7 +26,7 @@ else:
     __getattr__, __all__ = lazy_exports(
         __name__,
         {
-            "contracts": ("LandmarkedModel", "MorphableModel", "Rasterizer"),
+            "contracts": ("LandmarkedModel", "MorphableModel", "PartialModel", "Rasterizer"),
             "faces": ("Box", "Camera", "FaceParameters", "Similarity", "WeakPerspective"),
             "fragments": ("Fragments",),
             "head": ("ParametricHead",),

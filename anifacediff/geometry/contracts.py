@@ -55,6 +55,15 @@ class LandmarkedModel(MorphableModel, Protocol):
 
 
 @runtime_checkable
+class PartialModel(LandmarkedModel, Protocol):
+    """A landmarked model that keeps part of the expression off its mesh, and can be fitted without doing so."""
+
+    def complete(self) -> LandmarkedModel:
+        """The same model, moved by all of the expression: what a face in a picture is compared with."""
+        ...
+
+
+@runtime_checkable
 class Rasterizer(Protocol):
     """Finds the triangle seen at every pixel centre."""
 

@@ -79,7 +79,7 @@ def indices(names: Iterable[str]) -> Int[Tensor, "n"]:
 
 
 class ExpressiveHead(nn.Module):
-    """The built-in head, moved by the 50-vector; satisfies :class:`~anifacediff.geometry.LandmarkedModel`.
+    """The built-in head, moved by the 50-vector; satisfies :class:`~anifacediff.geometry.PartialModel`.
 
     Args:
         withheld: components, or groups of them, that do not move the mesh.
@@ -156,6 +156,10 @@ class ExpressiveHead(nn.Module):
         wider = 1 + shape @ self._eye_growth
         scale = 1 + (wider[:, None] - 1) * self._is_lid
         return coefficients * scale, pose + torch.einsum("fe,ejc->fjc", expression, self._onto_pose)
+
+    def complete(self) -> "ExpressiveHead":
+        """The same head with nothing withheld."""
+        return ExpressiveHead(withheld=()).to(self._onto_head.device)
 
     def landmarks(self, vertices: Float[Tensor, "f v 3"], pose: Float[Tensor, "f j 3"]) -> Float[Tensor, "f 68 3"]:
         """Pick the 68 iBUG landmarks, as :meth:`ParametricHead.landmarks` does."""

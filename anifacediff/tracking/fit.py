@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from anifacediff.errors import InputError
-from anifacediff.geometry.contracts import LandmarkedModel
+from anifacediff.geometry.contracts import LandmarkedModel, PartialModel
 from anifacediff.geometry.faces import Box, FaceParameters, PerFrame, WeakPerspective
 from anifacediff.geometry.morphable import cross_matrix, rotation_matrix
 from anifacediff.shapes import Float, Tensor, check_finite, check_shape
@@ -84,7 +84,7 @@ class LandmarkFit:
     first (the whole head) and ``"jaw"`` stay at zero.
 
     Args:
-        model: what is fitted.
+        model: what is fitted; a :class:`~anifacediff.geometry.PartialModel` with all of its expression.
         noise: standard deviation of a landmark, as a share of the face's size. A larger one trusts the model more.
         jaw_deviation: standard deviations of the jaw's rotation about x, y and z, in radians.
         iterations: Gauss-Newton steps.
@@ -102,7 +102,7 @@ class LandmarkFit:
         shape_frames: int = 16,
         batch_frames: int = 64,
     ):
-        self._model = model
+        self._model = model.complete() if isinstance(model, PartialModel) else model
         self._noise = noise
         self._iterations = iterations
         self._shape_frames = shape_frames

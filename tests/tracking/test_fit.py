@@ -8,6 +8,9 @@ from torch import Tensor
 from anifacediff.errors import InputError, ShapeError
 from anifacediff.geometry.faces import Box, FaceParameters, WeakPerspective
 from anifacediff.geometry.morphable import rotation_matrix
+from anifacediff.synthetic import ExpressiveHead, random_motion, true_parameters
+from anifacediff.synthetic.expression import indices
+from anifacediff.synthetic.regions import true_landmarks
 from anifacediff.tracking.fit import LandmarkFit, reprojection_error
 
 HEAD = LinearHead()
@@ -161,3 +164,17 @@ def test_landmarks_that_show_no_face_are_refused(landmarks: Tensor, error: type[
 def test_an_identity_of_another_model_is_refused():
     with pytest.raises(ShapeError, match="shape"):
         LandmarkFit(HEAD)(landmarks_of(known_faces(1)), canvas=CANVAS, shape=torch.zeros(3))
+
+
+def test_what_is_kept_off_the_mesh_is_fitted_all_the_same():
+    partial, whole = ExpressiveHead(), ExpressiveHead(withheld=())
+    still = random_motion(4, 2).changed(lids_close_left=0.0, lids_close_right=0.0)
+    blink = still.changed(lids_close_left=2.0, lids_close_right=2.0)
+    shape = torch.zeros(whole.num_shape)
+    motions = [true_parameters(whole, shape, performance, size=256) for performance in (still, blink)]
+    lids = indices(["lids_close_left", "lids_close_right"])
+    opened, closed = (
+        LandmarkFit(partial)(true_landmarks(whole, motion), canvas=(256, 256), shape=shape).expression[:, lids]
+        for motion in motions
+    )
+    assert (closed - opened > 1).all()
