@@ -45,6 +45,7 @@ LONGEST_WINDOW = 24
 USUAL_OVERLAP = 4
 DECODE_CHUNK = 8
 USUAL_STEPS = 20  # the paper's
+USUAL_MARGIN = 1.8  # shows the whole head
 NANO = Path(__file__).parents[1] / "weights" / "nano"
 
 Autoencoder: TypeAlias = AutoencoderKL | AutoencoderTiny | AutoencoderDC
@@ -84,6 +85,8 @@ class AniFaceDiffPipeline(DiffusionPipeline):
             many groups, see :meth:`TemporalModules.inflate`; else they stay as they are in ``unet``.
         reference_pose: show ReferenceNet the control map of the reference, too, so that it need not find out where
             the face is; for weights that were trained so.
+        crop_margin: side of the crops over the size of a face that suits the weights, see
+            :func:`~anifacediff.tracking.track_image`.
         num_inference_steps: how many denoising steps suit the weights, where :meth:`stream` is not told.
         start: what it starts from where it is not told.
         untrained: names of the parts without trained weights; announced at each use, saved with the pipeline.
@@ -126,6 +129,7 @@ class AniFaceDiffPipeline(DiffusionPipeline):
         rasterizer: str = "span",
         frame_norm_groups: int | None = None,
         reference_pose: bool = False,
+        crop_margin: float = USUAL_MARGIN,
         num_inference_steps: int = USUAL_STEPS,
         start: str = "noise",
         untrained: Sequence[str] = (),
@@ -161,6 +165,7 @@ class AniFaceDiffPipeline(DiffusionPipeline):
             rasterizer=rasterizer,
             frame_norm_groups=frame_norm_groups_of(unet) if isinstance(unet, UNetMotionModel) else None,
             reference_pose=reference_pose,
+            crop_margin=crop_margin,
             num_inference_steps=num_inference_steps,
             start=start,
             untrained=list(untrained),

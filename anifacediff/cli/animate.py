@@ -1,6 +1,6 @@
 """``anifacediff animate``: the main job."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -20,6 +20,11 @@ from anifacediff.cli.options import (
 )
 from anifacediff.cli.report import note, reported_errors, warn
 
+NANO = (
+    "nano: a small model trained on drawn avatars; it begins from zeros, which gives one smooth answer whatever the "
+    "seed (--start noise draws others). Photographs and paintings are outside of what it knows."
+)
+
 
 def animate(
     reference: Reference,
@@ -30,9 +35,19 @@ def animate(
     ] = False,
     model: Annotated[
         str | None,
-        typer.Option("--model", help="Folder or Hub id of a pipeline; a small untrained one if not given."),
+        typer.Option("--model", help="Folder or Hub id of a pipeline; if not given, nano, which knows drawn avatars."),
     ] = None,
-    steps: Annotated[int, typer.Option("--steps", min=1, max=500, help="Denoising steps.")] = 20,
+    steps: Annotated[
+        int | None, typer.Option("--steps", min=1, max=500, help="Denoising steps; what suits the model if not given.")
+    ] = None,
+    start: Annotated[
+        Literal["noise", "shared", "zeros"] | None,
+        typer.Option(
+            "--start",
+            help="Begin with noise for each frame, noise that all share, or zeros: one smooth answer, whatever the "
+            "seed. What suits the model if not given.",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same result.")] = 0,
     face: Face = None,
     box: ReferenceBox = None,
@@ -73,7 +88,11 @@ def animate(
                 f"untrained: {', '.join(pipe.untrained_parts)}. These parts have random weights, so the result shows "
                 "that everything runs, not a face; give trained weights with --model."
             )
+        elif model is None:
+            note(NANO)
         fitted = landmarked_model(pipe.config["morphable_model"])
-        faces = find_faces(request, media, fitted, image_size=max(256, pipe.config["image_size"]))
-        write_animated(writer, faces, pipe, steps=steps, seed=seed, compare=compare)
+        faces = find_faces(
+            request, media, fitted, image_size=max(256, pipe.config["image_size"]), margin=pipe.config["crop_margin"]
+        )
+        write_animated(writer, faces, pipe, steps=steps, start=start, seed=seed, compare=compare)
         note(f"Wrote {output}.")

@@ -77,7 +77,7 @@ def open_media(request: Request) -> Media:
     return Media(read_image(request.reference), VideoSource(request.driving, fps=_exact(request.fps)))
 
 
-def find_faces(request: Request, media: Media, model: LandmarkedModel, image_size: int) -> Faces:
+def find_faces(request: Request, media: Media, model: LandmarkedModel, image_size: int, margin: float = 1.8) -> Faces:
     """Track the reference and the driving clip, telling the user how it went.
 
     Args:
@@ -85,12 +85,15 @@ def find_faces(request: Request, media: Media, model: LandmarkedModel, image_siz
         media: what :func:`open_media` returned.
         model: the morphable model that is fitted.
         image_size: height and width of the crops in pixels.
+        margin: side of the crops over the size of a face.
     """
     source = media.source
     tracker = default_tracker() if request.tracker is None else registry.trackers[request.tracker]()
     told = tracker if request.box is None else ManualBox(_landmark_detector(tracker), _rectangle(request.box))
     with _naming(request.reference):
-        reference = track_image(media.picture, tracker=told, model=model, face=request.face, image_size=image_size)
+        reference = track_image(
+            media.picture, tracker=told, model=model, face=request.face, margin=margin, image_size=image_size
+        )
     with _naming(request.driving):
         driving = track_clip(
             progress(source, "Tracking the driving clip", source.num_frames),
@@ -99,6 +102,7 @@ def find_faces(request: Request, media: Media, model: LandmarkedModel, image_siz
             face=request.driving_face,
             missing=request.missing,
             smoothing=request.smooth,
+            margin=margin,
             image_size=image_size,
         )
     note(f"{request.driving.name}: {driving.report}.")

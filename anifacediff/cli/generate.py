@@ -21,20 +21,29 @@ _LABELS = ("reference", "driver", "control map", "result")
 
 
 def load_pipeline(model: str | None, device: torch.device) -> AniFaceDiffPipeline:
-    """Load a folder or Hub id, or build the small untrained pipeline."""
-    pipe = AniFaceDiffPipeline.untrained() if model is None else AniFaceDiffPipeline.from_pretrained(model)
+    """Load a folder or Hub id, or the small pipeline that comes with the package."""
+    pipe = AniFaceDiffPipeline.nano() if model is None else AniFaceDiffPipeline.from_pretrained(model)
     pipe.set_progress_bar_config(disable=True)
     return pipe.to(device)
 
 
 def write_animated(
-    writer: VideoWriter, faces: Faces, pipe: AniFaceDiffPipeline, *, steps: int, seed: int, compare: bool
+    writer: VideoWriter,
+    faces: Faces,
+    pipe: AniFaceDiffPipeline,
+    *,
+    steps: int | None,
+    start: str | None,
+    seed: int,
+    compare: bool,
 ) -> None:
     """Write the result, or reference, driver, control map and result side by side."""
     driving = faces.driving.parameters
     with warnings.catch_warnings(), reported_progress("Animating (windows x steps)") as tell, writer:
         warnings.simplefilter("ignore", UntrainedWarning)  # the command has said so
-        results = pipe.stream(faces.reference, driving, num_inference_steps=steps, seed=seed, on_window=tell)
+        results = pipe.stream(
+            faces.reference, driving, num_inference_steps=steps, start=start, seed=seed, on_window=tell
+        )
         for picture in _compared(results, faces) if compare else (result.image for result in results):
             writer.write(picture)
 

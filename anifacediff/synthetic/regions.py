@@ -6,7 +6,7 @@ from anifacediff.synthetic.expression import ExpressiveHead
 
 _EYES = slice(36, 48)  # of the 68 iBUG landmarks
 _MOUTH = slice(48, 68)
-_MARGIN = 0.15  # of the width: brows move, lids close, and neither should leave the region
+_MARGIN = 0.05
 
 
 def true_landmarks(head: ExpressiveHead, face: FaceParameters) -> Float[Tensor, "f 68 2"]:
@@ -15,17 +15,17 @@ def true_landmarks(head: ExpressiveHead, face: FaceParameters) -> Float[Tensor, 
     return face.camera.project(head.landmarks(vertices, face.pose))[..., :2]
 
 
-def eye_region(landmarks: Float[Tensor, "f 68 2"]) -> Box:
-    """A box around both eyes, with the lids."""
-    return _around(landmarks[:, _EYES])
+def eye_region(landmarks: Float[Tensor, "f 68 2"], margin: float = _MARGIN) -> Box:
+    """A box around both eyes, larger than their landmarks by a margin, which is a share of its width."""
+    return _around(landmarks[:, _EYES], margin)
 
 
-def mouth_region(landmarks: Float[Tensor, "f 68 2"]) -> Box:
-    """A box around the mouth."""
-    return _around(landmarks[:, _MOUTH])
+def mouth_region(landmarks: Float[Tensor, "f 68 2"], margin: float = _MARGIN) -> Box:
+    """A box around the mouth, larger than its landmarks by a margin, which is a share of its width."""
+    return _around(landmarks[:, _MOUTH], margin)
 
 
-def _around(points: Float[Tensor, "f n 2"]) -> Box:
+def _around(points: Float[Tensor, "f n 2"], margin: float) -> Box:
     tight = Box.around(points)
     outwards = tight.corners.new_tensor([-1.0, -1.0, 1.0, 1.0])
-    return Box(tight.corners + _MARGIN * tight.width[:, None] * outwards)
+    return Box(tight.corners + margin * tight.width[:, None] * outwards)

@@ -21,6 +21,7 @@ from anifacediff.synthetic.regions import eye_region, true_landmarks
 
 _DESCRIPTION = "set.json"
 _LOOSE = 0.5
+_AROUND_EYES = 0.15  # of the region's width: brows belong to a gaze
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,7 @@ def draw_identities(drawn: DrawnSet, missing: Sequence[int]) -> Iterator[int]:
         drawn.pictures[index] = to_pictures(artist.draw(avatar, motion))
         drawn.maps[index] = to_pictures(maps)
         drawn.expression[index] = motion.expression.numpy()
-        drawn.eyes[index] = eye_region(true_landmarks(artist.head, motion)).corners.numpy()
+        drawn.eyes[index] = eye_region(true_landmarks(artist.head, motion), _AROUND_EYES).corners.numpy()
         drawn.done[index] = True
         yield index
 

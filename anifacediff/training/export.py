@@ -12,6 +12,7 @@ from anifacediff.training.nano import IMAGE_SIZE, Nano, build_scheduler
 
 MORPHABLE_MODEL = "expressive"
 STEPS = 8
+CROP_MARGIN = 2.1  # frames the face as most drawn pictures do
 
 
 def averaged_nano(folder: Path) -> Nano:
@@ -49,6 +50,7 @@ def export(nano: Nano, vae: AutoencoderDC, folder: Path) -> AniFaceDiffPipeline:
         image_size=IMAGE_SIZE,
         morphable_model=MORPHABLE_MODEL,
         reference_pose=True,
+        crop_margin=CROP_MARGIN,
         num_inference_steps=STEPS,
         start="zeros",
     ).to(torch.float16)
