@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from anifacediff.conditioning.contracts import AttentionAdapter, ControlRenderer
     from anifacediff.evaluation.contracts import ClipMetric, SetMetric
     from anifacediff.geometry.contracts import MorphableModel, Rasterizer
+    from anifacediff.tracking.contracts import Tracker
 
 
 def _parametric_head():
@@ -24,6 +25,12 @@ def _expressive_head():
     from anifacediff.synthetic.expression import ExpressiveHead
 
     return ExpressiveHead
+
+
+def _drawn_tracker():
+    from anifacediff.evaluation.drawn_tracker import DrawnTracker
+
+    return DrawnTracker
 
 
 def _span_rasterizer():
@@ -120,6 +127,12 @@ def _aed():
 def anifacediff_morphable_models() -> Mapping[str, Loader[Callable[..., "MorphableModel"]]]:
     """Offer the built-in head, and the one of drawn avatars, whose mesh does not carry all of the expression."""
     return {"parametric": _parametric_head, "expressive": _expressive_head}
+
+
+@hookimpl
+def anifacediff_trackers() -> Mapping[str, Loader[Callable[..., "Tracker"]]]:
+    """Offer the tracker of drawn avatars."""
+    return {"drawn": _drawn_tracker}
 
 
 @hookimpl

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from anifacediff.evaluation.contracts import SetMetric as SetMetric
     from anifacediff.evaluation.detection import frame_auc as frame_auc
     from anifacediff.evaluation.detection import video_auc as video_auc
+    from anifacediff.evaluation.drawn_tracker import DrawnTracker as DrawnTracker
+    from anifacediff.evaluation.drawn_tracker import ExpressionExtractor as ExpressionExtractor
+    from anifacediff.evaluation.drawn_tracker import IdentityExtractor as IdentityExtractor
+    from anifacediff.evaluation.drawn_tracker import PoseExtractor as PoseExtractor
     from anifacediff.evaluation.faces import AED as AED
     from anifacediff.evaluation.faces import APD as APD
     from anifacediff.evaluation.faces import CSIM as CSIM
@@ -28,6 +32,8 @@ if TYPE_CHECKING:
     from anifacediff.evaluation.pixels import psnr as psnr
     from anifacediff.evaluation.pixels import ssim as ssim
     from anifacediff.evaluation.pixels import temporal_error as temporal_error
+    from anifacediff.evaluation.reader import FaceReader as FaceReader
+    from anifacediff.evaluation.reader import Reading as Reading
 else:
     from anifacediff.exports import lazy_exports
 
@@ -37,9 +43,11 @@ else:
             "bootstrap": ("Interval", "interval"),
             "contracts": ("Animation", "ClipExtractor", "ClipMetric", "FrameExtractor", "SetMetric"),
             "detection": ("frame_auc", "video_auc"),
+            "drawn_tracker": ("DrawnTracker", "ExpressionExtractor", "IdentityExtractor", "PoseExtractor"),
             "faces": ("AED", "APD", "CSIM", "cosine"),
             "frechet": ("FID", "FVD", "frechet_distance"),
             "perceptual": ("LPIPS", "LayerExtractor"),
             "pixels": ("PSNR", "SSIM", "TemporalError", "inside", "psnr", "ssim", "temporal_error"),
+            "reader": ("FaceReader", "Reading"),
         },
     )

@@ -219,10 +219,13 @@ def track_faces(
 def default_tracker() -> Tracker:
     """Build the tracker of an installed plugin: ``"dlib"`` if there is one, else the first by name.
 
+    The tracker of drawn avatars is built when it is asked for by name only: it would see a face in anything.
+
     Raises:
         UnknownComponentError: if no plugin offers one, saying how to install one.
     """
-    names = sorted(registry.trackers, key=lambda name: (name != "dlib", name))
+    offered = (name for name in registry.trackers if name not in ("drawn", "anifacediff/drawn"))
+    names = sorted(offered, key=lambda name: (name != "dlib", name))
     if not names:
         failed = [f"{plugin.plugin}: {plugin.reason}" for plugin in registry.plugins() if plugin.status != "ok"]
         why = f" Plugins that were not loaded: {'; '.join(failed)}." if failed else ""
