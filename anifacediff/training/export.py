@@ -4,14 +4,17 @@ from pathlib import Path
 
 import torch
 from diffusers.models.autoencoders.autoencoder_dc import AutoencoderDC
+from torch import nn
 
 from anifacediff.assemblies.anifacediff import AniFaceDiffPipeline
 from anifacediff.checkpoint import load_strict, read_weights
 from anifacediff.errors import CheckpointError
 from anifacediff.training.nano import IMAGE_SIZE, Nano, build_scheduler
+from anifacediff.training.stage2 import build_temporal
 
 MORPHABLE_MODEL = "expressive"
 STEPS = 8
+LARGEST_FILE = "16MB"
 CROP_MARGIN = 2.1  # frames the face as most drawn pictures do
 
 
@@ -21,13 +24,25 @@ def averaged_nano(folder: Path) -> Nano:
     Raises:
         CheckpointError: if there is none, or it is damaged.
     """
+    nano = Nano(seed=0)
+    _load_average(nano, folder)
+    return nano.eval()
+
+
+def add_temporal(nano: Nano, folder: Path) -> None:
+    """Put the averaged temporal modules of the newest checkpoint of stage 2 into nano.
+
+    Raises:
+        CheckpointError: if there is none, or it is damaged.
+    """
+    _load_average(build_temporal(nano, seed=0), folder)
+
+
+def _load_average(model: nn.Module, folder: Path) -> None:
     found = sorted(folder.glob("step-*"))
     if not found:
-        raise CheckpointError(f"{folder}: holds no checkpoint; run `anifacediff train stage1` first.")
-    nano = Nano(seed=0)
-    weights = {**nano.state_dict(), **read_weights(found[-1] / "average.safetensors")}
-    load_strict(nano, weights, str(found[-1]))
-    return nano.eval()
+        raise CheckpointError(f"{folder}: holds no checkpoint; run `anifacediff train {folder.name}` first.")
+    load_strict(model, {**model.state_dict(), **read_weights(found[-1] / "average.safetensors")}, str(found[-1]))
 
 
 def export(nano: Nano, vae: AutoencoderDC, folder: Path) -> AniFaceDiffPipeline:
@@ -54,5 +69,5 @@ def export(nano: Nano, vae: AutoencoderDC, folder: Path) -> AniFaceDiffPipeline:
         num_inference_steps=STEPS,
         start="zeros",
     ).to(torch.float16)
-    pipe.save_pretrained(folder)
+    pipe.save_pretrained(folder, max_shard_size=LARGEST_FILE)
     return pipe

@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 import torch
 
+from anifacediff.assemblies import AniFaceDiffPipeline
 from anifacediff.errors import ConfigurationError
 from anifacediff.training.dataset import Casting, DrawnSet, draw_identities
+from anifacediff.training.export import add_temporal, export
 from anifacediff.training.latents import EncodedSet
 from anifacediff.training.nano import LATENT_CHANNELS, Nano, build_scheduler, build_vae
 from anifacediff.training.run import Run, Schedule
@@ -63,11 +65,18 @@ def test_flicker_is_measured_against_the_motion_of_the_truth(clips: EncodedSet, 
     assert moving["motion"] > frozen["motion"] == 0
 
 
-def test_a_run_leaves_a_checkpoint_and_refuses_another_batch(clips: EncodedSet, tmp_path: Path):
+def test_a_run_leaves_what_can_be_exported_and_refuses_another_batch(clips: EncodedSet, tmp_path: Path):
     vae = build_vae(0).eval()
     train_stage2(tmp_path, Nano(0), clips.drawn, clips.drawn, vae, Schedule(1, learning_rate=1e-3), batch=BATCH)
-    assert (tmp_path / "step-0000001").is_dir()
+    nano = Nano(0)
+    add_temporal(nano, tmp_path)
+    pipe = export(nano, vae, tmp_path / "pipeline")
+    assert max(file.stat().st_size for file in (tmp_path / "pipeline").rglob("*.safetensors")) < 16 * 2**20
+    loaded = AniFaceDiffPipeline.from_pretrained(tmp_path / "pipeline", torch_dtype=torch.float16)
+    weights = loaded.unet.state_dict()
+    assert all(torch.equal(value, weights[name]) for name, value in pipe.unet.state_dict().items())
+    assert any("motion_modules" in name for name in weights)
     with pytest.raises(ConfigurationError, match="frames"):
         train_stage2(
-            tmp_path, Nano(0), clips.drawn, clips.drawn, vae, Schedule(1, learning_rate=1e-3), batch=Clips(2, 2)
+            tmp_path, Nano(0), clips.drawn, clips.drawn, vae.float(), Schedule(1, learning_rate=1e-3), batch=Clips(2, 2)
         )
