@@ -1,16 +1,20 @@
 """``anifacediff train``: the steps that make a small model, on avatars that we draw."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from anifacediff.cli.options import Debug
 from anifacediff.cli.report import note, progress, reported_errors
 
+if TYPE_CHECKING:
+    from anifacediff.training.dataset import Casting, DrawnSet
+
 train = typer.Typer(
-    help="Train a small model on drawn avatars (no weights ship yet): data, then vae, then stage1, then export; each "
-    "goes on where it was stopped.",
+    help="Train nano on drawn avatars: data, then vae, stage1, stage2, export; and reader, by which it is judged. "
+    "Each goes on where it was stopped. `make nano` does all of it.",
     no_args_is_help=True,
 )
 
@@ -18,6 +22,7 @@ Folder = Annotated[Path, typer.Option("-o", "--out", help="Folder of the whole t
 
 HELD_OUT_SEED, HELD_OUT = 5_000, 64
 TRAINING_SEED = 10_000
+HELD_OUT_CLIPS_SEED, CLIPS_SEED = 6_000, 15_000
 
 
 @train.command()
@@ -30,14 +35,10 @@ def data(
 ) -> None:
     """Draw the avatars; those of the held-out set have other seeds."""
     with reported_errors(debug):
-        from anifacediff.training.dataset import Casting, DrawnSet, draw_identities
+        from anifacediff.training.dataset import Casting
 
         castings = {"held-out": Casting(HELD_OUT_SEED, HELD_OUT), "train": Casting(TRAINING_SEED, identities)}
-        for split, casting in castings.items():
-            drawn = DrawnSet.create(out / "data" / split, casting)
-            missing = drawn.missing(share, shares)
-            for _ in progress(draw_identities(drawn, missing), f"Drawing {split}", len(missing)):
-                pass
+        _drawn(out / "data", castings, share, shares)
         note(f"Drawn: {out / 'data'}.")
 
 
@@ -78,12 +79,75 @@ def stage1(
 
 
 @train.command()
-def export(out: Folder, debug: Debug = False) -> None:
+def stage2(
+    out: Folder,
+    steps: Annotated[int, typer.Option(min=1, help="Steps in all, of two clips for each process.")] = 600,
+    debug: Debug = False,
+) -> None:
+    """Draw clips, and train temporal modules on them; all else stays as stage 1 left it."""
+    with reported_errors(debug):
+        from anifacediff.training.dataset import Casting
+        from anifacediff.training.export import averaged_nano
+        from anifacediff.training.run import Schedule
+        from anifacediff.training.stage2 import train_stage2
+        from anifacediff.training.vae import load_vae
+
+        sizes = {"held-out": (HELD_OUT_CLIPS_SEED, 16), "train": (CLIPS_SEED, 160)}
+        castings = {split: Casting(*size, frames=24, fps=25.0) for split, size in sizes.items()}
+        sets = _drawn(out / "clips", castings)
+        schedule = Schedule(steps=steps, learning_rate=1e-3)
+        nano = averaged_nano(out / "stage1")
+        train_stage2(out / "stage2", nano, sets["train"], sets["held-out"], load_vae(out / "vae"), schedule)
+        note(f"Trained: {out / 'stage2'}.")
+
+
+@train.command()
+def export(
+    out: Folder,
+    temporal: Annotated[bool, typer.Option("--temporal", help="With the temporal modules of stage 2.")] = False,
+    debug: Debug = False,
+) -> None:
     """Write the averaged weights of the newest checkpoint as a pipeline in float16."""
     with reported_errors(debug):
-        from anifacediff.training.export import averaged_nano
+        from anifacediff.training.export import add_temporal, averaged_nano
         from anifacediff.training.export import export as write
         from anifacediff.training.vae import load_vae
 
-        write(averaged_nano(out / "stage1"), load_vae(out / "vae"), out / "pipeline")
+        nano = averaged_nano(out / "stage1")
+        if temporal:
+            add_temporal(nano, out / "stage2")
+        write(nano, load_vae(out / "vae"), out / "pipeline")
         note(f"Wrote {out / 'pipeline'}.")
+
+
+@train.command()
+def reader(
+    out: Folder,
+    steps: Annotated[int, typer.Option(min=1, help="Steps in all, of 32 pictures each.")] = 2_500,
+    identities: Annotated[int, typer.Option(min=1, help="How many avatars to train on.")] = 1_200,
+    debug: Debug = False,
+) -> None:
+    """Draw other avatars, and train the network that reads identity, pose and expression off pictures of them."""
+    with reported_errors(debug):
+        from anifacediff.training.dataset import Casting
+        from anifacediff.training.reader import train_reader
+        from anifacediff.training.run import Schedule
+
+        castings = {"held-out": Casting(25_000, 64), "train": Casting(20_000, identities)}
+        sets = _drawn(out / "reader-data", castings)
+        train_reader(out / "reader", sets["train"], sets["held-out"], Schedule(steps=steps, learning_rate=1e-3))
+        note(f"Trained: {out / 'reader' / 'model'}.")
+
+
+def _drawn(
+    folder: Path, castings: "Mapping[str, Casting]", share: int = 0, shares: int = 1
+) -> "Mapping[str, DrawnSet]":
+    """Draw what is missing of some sets; several processes may share the work."""
+    from anifacediff.training.dataset import DrawnSet, draw_identities
+
+    sets = {split: DrawnSet.create(folder / split, casting) for split, casting in castings.items()}
+    for split, drawn in sets.items():
+        missing = drawn.missing(share, shares)
+        for _ in progress(draw_identities(drawn, missing), f"Drawing {split}", len(missing)):
+            pass
+    return sets
