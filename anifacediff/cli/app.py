@@ -15,6 +15,8 @@ anifacediff align avatar.png talk.mp4 -o maps.mp4 --maps normal,depth
 
 anifacediff synthetic -o sheet.png --avatars 8 --maps
 
+anifacediff evaluate --suite nano -o evaluation
+
 anifacediff plugins
 
 [bold]Exit codes[/bold]

@@ -1,7 +1,7 @@
 """Running the benchmark, and telling what was measured."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -64,6 +64,8 @@ def measure(pipe: AniFaceDiffPipeline, suite: Suite, choice: Choice, name: str) 
         rows = run_benchmark(
             pipe, suite, arms, metrics, sampling=choice.sampling, tracker=tracker, on_progress=tell, on_clip=gallery
         )
+    if tracker is not None:
+        notes.append("Drawn reader: networks of our own for drawn avatars; not comparable with published figures.")
     legend = [f"{arm}: {ARMS[arm].about}." for arm in arms]
     return Report(rows, [*notes, " ".join(legend)], gallery, suite.fps)
 
@@ -72,15 +74,17 @@ def _readers(tracker: DrawnTracker) -> Mapping[str, Metric]:
     return {name: make(tracker) for name, make in READER_METRICS.items()}
 
 
-def _notes(pipe: AniFaceDiffPipeline, suite: Suite, sampling: Sampling, name: str) -> Sequence[str]:
+def _notes(pipe: AniFaceDiffPipeline, suite: Suite, sampling: Sampling, name: str) -> list[str]:
     steps = pipe.config["num_inference_steps"] if sampling.steps is None else sampling.steps
     start = sampling.start or pipe.config["start"]
     notes = [
         f"Model: {name}; {steps} steps from {start}, seed {sampling.seed}.",
         f"Suite {suite.name}: {suite.identities} drawn avatars that no choice was made with, each under its own motion "
-        f"(same) and under that of {suite.drivers} others (cross); {suite.frames} frames at {suite.fps} a second, "
+        f"(same) and under other motions (cross, {suite.drivers} each); {suite.frames} frames at {suite.fps} a second, "
         f"{suite.size} pixels. Intervals: 95 %, bootstrap over avatars.",
     ]
+    if start == "zeros":
+        notes.append("Started from zeros, the model gives one smooth, mean-like answer, not one of many possible ones.")
     if pipe.untrained_parts:
         notes.insert(0, f"UNTRAINED: {', '.join(pipe.untrained_parts)}. These figures and pictures mean nothing.")
         warn(notes[0])
