@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 import anifacediff
 from anifacediff import errors
+from anifacediff.assemblies import AniFaceDiffPipeline
 from anifacediff.cli import app
 from anifacediff.cli.report import reported_errors
 from anifacediff.media import VideoSource, VideoWriter, read_image
@@ -100,7 +101,7 @@ def test_alignment_can_be_switched_off(tmp_path: Path, driving: Path) -> None:
 def test_animate_beside_its_inputs(tmp_path: Path, driving: Path) -> None:
     code, text, told = run("animate", AVATAR, driving, "-o", tmp_path / "out.mp4", "--compare", "--steps", 2)
     assert (code, text) == (0, ""), told
-    assert "untrained: vae" in told
+    assert "nano: a small model" in told
     result = VideoSource(tmp_path / "out.mp4")
     assert (result.fps, len(list(result))) == (24, FRAMES)
     assert result.size[1] == 4 * 256 + 3 * 2
@@ -108,15 +109,24 @@ def test_animate_beside_its_inputs(tmp_path: Path, driving: Path) -> None:
     assert np.abs(reference - read_image(AVATAR)).mean() < 30  # a crop of the avatar, near enough
 
 
+def test_an_untrained_pipeline_says_so(tmp_path: Path, driving: Path) -> None:
+    AniFaceDiffPipeline.untrained().save_pretrained(tmp_path / "pipeline")
+    code, _, told = run(
+        "animate", AVATAR, driving, "-o", tmp_path / "out", "--model", tmp_path / "pipeline", "--steps", 1
+    )
+    assert (code, "untrained: vae" in told, "nano" in told) == (0, True, False), told
+
+
 def test_animate_repeats_with_a_seed(tmp_path: Path, driving: Path) -> None:
+    options = ("--steps", 1, "--start", "noise")
     seeds = {"first": 0, "again": 0, "other": 1}
     for name, seed in seeds.items():
-        code, _, told = run("animate", AVATAR, driving, "-o", tmp_path / name, "--steps", 1, "--seed", seed)
+        code, _, told = run("animate", AVATAR, driving, "-o", tmp_path / name, *options, "--seed", seed)
         assert code == 0, told
     first, again, other = (np.stack(list(VideoSource(tmp_path / name))) for name in seeds)
     assert first.shape == (FRAMES, 128, 128, 3)
-    assert (first == again).all()
-    assert (first != other).any()
+    assert np.abs(first.astype(int) - again).max() <= 1  # the fit to landmarks may round differently
+    assert np.abs(first.astype(int) - other).max() > 20
 
 
 def test_still_as_driver(tmp_path: Path) -> None:
