@@ -32,6 +32,7 @@ from anifacediff.conditioning.expression_adapter import ExpressionAdapter
 from anifacediff.conditioning.facial_alignment import FacialAlignment
 from anifacediff.conditioning.image_tokens import ImageTokens
 from anifacediff.conditioning.pose_encoder import PoseEncoder
+from anifacediff.conditioning.reference_warp import ReferenceGuide, ReferenceWarp, blend_channels, guide_channels
 from anifacediff.errors import CheckpointError, InputError, ShapeError
 from anifacediff.geometry.faces import FaceParameters
 from anifacediff.media.pictures import to_pictures
@@ -85,6 +86,9 @@ class AniFaceDiffPipeline(DiffusionPipeline):
             many groups, see :meth:`TemporalModules.inflate`; else they stay as they are in ``unet``.
         reference_pose: show ReferenceNet the control map of the reference, too, so that it need not find out where
             the face is; for weights that were trained so.
+        reference_warp: show the denoiser the reference's own pixels, moved to each frame by :class:`ReferenceWarp`,
+            and let it say how much of them it takes over; for a Pose Encoder and a denoiser that were trained so, see
+            :class:`ReferenceGuide` and :func:`~anifacediff.conditioning.reference_warp.blended`. Not in the papers.
         crop_margin: side of the crops over the size of a face that suits the weights, see
             :func:`~anifacediff.tracking.track_image`.
         num_inference_steps: how many denoising steps suit the weights, where :meth:`stream` is not told.
@@ -129,6 +133,7 @@ class AniFaceDiffPipeline(DiffusionPipeline):
         rasterizer: str = "span",
         frame_norm_groups: int | None = None,
         reference_pose: bool = False,
+        reference_warp: bool = False,
         crop_margin: float = USUAL_MARGIN,
         num_inference_steps: int = USUAL_STEPS,
         start: str = "noise",
@@ -154,6 +159,7 @@ class AniFaceDiffPipeline(DiffusionPipeline):
             convention=convention,
         )
         self._check_sizes(image_size, self.alignment.morphable_model.num_expression, morphable_model)
+        self._check_guide(reference_warp)
         self._attachments = self._attach(frame_norm_groups, reference_pose)
         self.register_to_config(
             image_size=image_size,
@@ -165,6 +171,7 @@ class AniFaceDiffPipeline(DiffusionPipeline):
             rasterizer=rasterizer,
             frame_norm_groups=frame_norm_groups_of(unet) if isinstance(unet, UNetMotionModel) else None,
             reference_pose=reference_pose,
+            reference_warp=reference_warp,
             crop_margin=crop_margin,
             num_inference_steps=num_inference_steps,
             start=start,
@@ -178,6 +185,16 @@ class AniFaceDiffPipeline(DiffusionPipeline):
             raise InputError(
                 f"expression_adapter: made for {self.expression_adapter.expression_dim} expression coefficients, but "
                 f"the face model {morphable_model!r} has {expressions}; use the one that it was trained with."
+            )
+
+    def _check_guide(self, reference_warp: bool) -> None:
+        latents = int(self.vae.config["latent_channels"])
+        guide, out = (guide_channels(latents), blend_channels(latents)) if reference_warp else (0, latents)
+        found = self.pose_encoder.guide_channels, int(self.unet.config["out_channels"])
+        if found != (guide, out):
+            raise InputError(
+                f"reference_warp={reference_warp}: needs a Pose Encoder with guide_channels={guide} and a denoiser with "
+                f"out_channels={out}, found {found[0]} and {found[1]}; give the option the parts were trained with."
             )
 
     def _attach(self, frame_norm_groups: int | None, reference_pose: bool) -> ExitStack:
@@ -414,6 +431,7 @@ class AniFaceDiffPipeline(DiffusionPipeline):
             video="motion_max_seq_length" in self.unet.config,  # holds for a compiled denoiser too
             align=_moved(self.alignment, device),
             pose_encoder=self.pose_encoder,
+            guide=self._guide(image, parameters) if self.config["reference_warp"] else None,
             expression_adapter=self.expression_adapter,
             alignment=self.alignment.plan(parameters, driving[:1]),
             driving=driving,
@@ -426,6 +444,12 @@ class AniFaceDiffPipeline(DiffusionPipeline):
         maps = _moved(self.alignment, parameters.expression.device)(parameters, parameters).normal
         assert maps is not None
         return self.pose_encoder(maps)
+
+    def _guide(self, image: Float[Tensor, "1 3 height width"], parameters: FaceParameters) -> ReferenceGuide:
+        rasterizer = registry.rasterizers[self.config["rasterizer"]]()
+        size = int(self.config["image_size"])
+        warp = ReferenceWarp(self.alignment.morphable_model, image_size=size, rasterizer=rasterizer)
+        return ReferenceGuide(warp, image, parameters, self._encode)
 
     def _encode(self, image: Float[Tensor, "b 3 height width"]) -> Float[Tensor, "b c h w"]:
         encoded = self.vae.encode(image * 2 - 1, return_dict=False)[0]

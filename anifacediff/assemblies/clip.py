@@ -13,6 +13,7 @@ from anifacediff.backbone.reference_net import ReferenceFeatures
 from anifacediff.conditioning.contracts import ControlRenderer
 from anifacediff.conditioning.expression_adapter import ExpressionAdapter
 from anifacediff.conditioning.pose_encoder import PoseEncoder
+from anifacediff.conditioning.reference_warp import ReferenceGuide, blended
 from anifacediff.geometry.faces import FaceParameters
 from anifacediff.media.pictures import to_pictures
 from anifacediff.shapes import Float, Tensor, UInt8
@@ -20,7 +21,7 @@ from anifacediff.shapes import Float, Tensor, UInt8
 
 @dataclass(frozen=True)
 class ClipDenoiser:
-    """Predicts for any window of a clip; holds the pose features of the frames in flight only.
+    """Predicts for any window of a clip; holds pose features and guides of the frames in flight only.
 
     Streamed, those are a window's hop for each denoising step and a window, however long the clip.
 
@@ -29,6 +30,7 @@ class ClipDenoiser:
         video: whether it has temporal modules.
         align: draws the control maps.
         pose_encoder: encodes them.
+        guide: moves the reference to each frame, for parts that take a guide.
         expression_adapter: encodes the expression coefficients.
         alignment: what the clip's frames share.
         driving: parameters of the clip's frames.
@@ -41,6 +43,7 @@ class ClipDenoiser:
     video: bool
     align: ControlRenderer
     pose_encoder: PoseEncoder
+    guide: ReferenceGuide | None
     expression_adapter: ExpressionAdapter
     alignment: object
     driving: FaceParameters
@@ -48,6 +51,7 @@ class ClipDenoiser:
     reference_features: ReferenceFeatures
     guidance_scale: float
     _pose_features: dict[int, Tensor] = field(default_factory=dict)
+    _guides: dict[int, Tensor] = field(default_factory=dict)
 
     @torch.no_grad()
     def __call__(
@@ -69,9 +73,10 @@ class ClipDenoiser:
             **self.expression_adapter(expression, guidance=guided),
         }
         if not guided:
-            return self._evaluate(latents[None], timestep, tokens, condition)[0]
+            return self._blended(self._evaluate(latents[None], timestep, tokens, condition)[0], frames)
         tokens = torch.cat([torch.zeros_like(tokens), tokens])
-        without, given = self._evaluate(torch.stack([latents, latents]), timestep, tokens, condition)
+        rows = self._evaluate(torch.stack([latents, latents]), timestep, tokens, condition)
+        without, given = (self._blended(each, frames) for each in rows)
         return without + self.guidance_scale * (given - without)
 
     @torch.no_grad()
@@ -86,10 +91,11 @@ class ClipDenoiser:
         """Drop what is held for frames that are finished."""
         for frame in frames:
             self._pose_features.pop(frame, None)
+            self._guides.pop(frame, None)
 
     def _evaluate(
         self, latents: Float[Tensor, "b f c h w"], timestep: Tensor, tokens: Tensor, condition: Mapping[str, object]
-    ) -> Float[Tensor, "b f c h w"]:
+    ) -> Float[Tensor, "b f c2 h w"]:
         if self.video:
             video = rearrange(latents, "b f c h w -> b c f h w")
             sample = self.unet(video, timestep, tokens, cross_attention_kwargs=dict(condition), return_dict=False)[0]
@@ -99,12 +105,25 @@ class ClipDenoiser:
         return sample.unflatten(0, latents.shape[:2])
 
     def _features(self, frames: Sequence[int]) -> Float[Tensor, "f d h w"]:
-        """The pose features of some frames; drawn and encoded when a frame is first asked for."""
+        """The pose features of some frames; drawn and encoded, guides too, when a frame is first asked for."""
         new = [frame for frame in frames if frame not in self._pose_features]
         for run in _runs(new):
-            features = self.pose_encoder(self._maps(run))["pose_features"]
+            guides = self._guided(run)
+            features = self.pose_encoder(self._maps(run), guides)["pose_features"]
             self._pose_features.update(zip(run, features, strict=True))
+            if guides is not None:
+                self._guides.update(zip(run, guides, strict=True))
         return torch.stack([self._pose_features[frame] for frame in frames])
+
+    def _guided(self, frames: range) -> Float[Tensor, "f g h w"] | None:
+        if self.guide is None:
+            return None
+        return self.guide(self.align.aligned(self.alignment, self.driving[frames.start : frames.stop]))
+
+    def _blended(self, predicted: Float[Tensor, "f c h w"], frames: Sequence[int]) -> Float[Tensor, "f c2 h w"]:
+        if self.guide is None:
+            return predicted
+        return blended(predicted, torch.stack([self._guides[frame] for frame in frames]))
 
     def _maps(self, frames: range) -> Float[Tensor, "f 3 h w"]:
         maps = self.align.render(self.alignment, self.driving[frames.start : frames.stop]).normal

@@ -23,6 +23,7 @@ Folder = Annotated[Path, typer.Option("-o", "--out", help="Folder of the whole t
 HELD_OUT_SEED, HELD_OUT = 5_000, 64
 TRAINING_SEED = 10_000
 HELD_OUT_CLIPS_SEED, CLIPS_SEED = 6_000, 15_000
+REFERENCES = 3
 
 
 @train.command()
@@ -37,7 +38,8 @@ def data(
     with reported_errors(debug):
         from anifacediff.training.dataset import Casting
 
-        castings = {"held-out": Casting(HELD_OUT_SEED, HELD_OUT), "train": Casting(TRAINING_SEED, identities)}
+        sizes = {"held-out": (HELD_OUT_SEED, HELD_OUT), "train": (TRAINING_SEED, identities)}
+        castings = {split: Casting(*size, references=REFERENCES) for split, size in sizes.items()}
         _drawn(out / "data", castings, share, shares)
         note(f"Drawn: {out / 'data'}.")
 
@@ -93,7 +95,7 @@ def stage2(
         from anifacediff.training.vae import load_vae
 
         sizes = {"held-out": (HELD_OUT_CLIPS_SEED, 16), "train": (CLIPS_SEED, 160)}
-        castings = {split: Casting(*size, frames=24, fps=25.0) for split, size in sizes.items()}
+        castings = {split: Casting(*size, frames=24, fps=25.0, references=1) for split, size in sizes.items()}
         sets = _drawn(out / "clips", castings)
         schedule = Schedule(steps=steps, learning_rate=1e-3)
         nano = averaged_nano(out / "stage1")

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from anifacediff.conditioning.facial_alignment import FacialAlignment as FacialAlignment
     from anifacediff.conditioning.image_tokens import ImageTokens as ImageTokens
     from anifacediff.conditioning.pose_encoder import PoseEncoder as PoseEncoder
+    from anifacediff.conditioning.reference_warp import ReferenceGuide as ReferenceGuide
+    from anifacediff.conditioning.reference_warp import ReferenceWarp as ReferenceWarp
 else:
     from anifacediff.exports import lazy_exports
 
@@ -20,5 +22,6 @@ else:
             "facial_alignment": ("FacialAlignment",),
             "image_tokens": ("ImageTokens",),
             "pose_encoder": ("PoseEncoder",),
+            "reference_warp": ("ReferenceGuide", "ReferenceWarp"),
         },
     )

@@ -43,6 +43,10 @@ class ControlRenderer(Protocol):
         """
         ...
 
+    def aligned(self, alignment: Any, driving: FaceParameters) -> FaceParameters:
+        """The parameters that :meth:`render` draws, in pixels of the maps."""
+        ...
+
 
 @runtime_checkable
 class AttentionAdapter(Protocol):

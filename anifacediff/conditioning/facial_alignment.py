@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from anifacediff.errors import InputError, ShapeError
-from anifacediff.geometry.chunks import chunks
 from anifacediff.geometry.contracts import MorphableModel, Rasterizer
 from anifacediff.geometry.faces import Box, FaceParameters, Similarity
+from anifacediff.geometry.morphable import posed
 from anifacediff.geometry.rasterizer import SpanRasterizer
 from anifacediff.geometry.snapshots import ControlMaps, Topology, check_maps, find_convention, render_maps
 from anifacediff.shapes import Float, Tensor
@@ -157,10 +157,8 @@ class FacialAlignment(nn.Module):
             ShapeError: if the numbers of coefficients or joints are not those of the model.
             InputError: if the canvas is not square.
         """
-        face = self._on_map("driving", driving)
-        face = face.moved(alignment.similarity(face.box))
-        shape = face.shape if alignment.shape is None else alignment.shape.expand(len(face), -1)
-        vertices = self._vertices(shape, face)
+        face = self.aligned(alignment, driving)
+        vertices = posed(self.morphable_model, face)
         if self.topology.triangles.device != vertices.device:
             self.topology = self.topology.to(vertices.device)
         return render_maps(
@@ -173,10 +171,20 @@ class FacialAlignment(nn.Module):
             maps=self.maps,
         )
 
-    def _vertices(self, shape: Tensor, face: FaceParameters) -> Tensor:
-        """Pose the frames one by one, since a product of matrices rounds differently for other numbers of rows."""
-        frames = chunks(len(face), 1)
-        return torch.cat([self.morphable_model(shape[i], face.expression[i], face.pose[i]) for i in frames])
+    def aligned(self, alignment: Alignment, driving: FaceParameters) -> FaceParameters:
+        """The parameters that :meth:`render` draws, in pixels of the map.
+
+        Args:
+            alignment: of the clip, from :meth:`plan`.
+            driving: any frames of the clip.
+
+        Raises:
+            ShapeError: if the numbers of coefficients or joints are not those of the model.
+            InputError: if the canvas is not square.
+        """
+        face = self._on_map("driving", driving)
+        face = face.moved(alignment.similarity(face.box))
+        return face if alignment.shape is None else face.shaped(alignment.shape)
 
     def _on_map(self, name: str, face: FaceParameters) -> FaceParameters:
         """Check parameters against the model, and express them in pixels of the map."""

@@ -42,6 +42,8 @@ class PoseEncoder(StrictModel):
         positions: add a code of the place in the picture to the features, from which a denoiser and a ReferenceNet
             that are both given features can tell the same place in both; not in the paper. Small networks that
             are trained from nothing gain by it.
+        guide_channels: channels of latents that a convolution of their own adds to the features, such as those of
+            :class:`~anifacediff.conditioning.ReferenceGuide`; none if 0. Not in the paper.
 
     Source: AniFaceDiff, section 3.3; Animate Anyone's pose guider.
 
@@ -60,6 +62,7 @@ class PoseEncoder(StrictModel):
         out_channels: int = 320,
         placement: Placement = "after_conv_in",
         positions: bool = False,
+        guide_channels: int = 0,
     ) -> None:
         super().__init__()
         if placement not in PLACEMENTS:
@@ -80,6 +83,10 @@ class PoseEncoder(StrictModel):
         self.position_out = nn.Conv2d(4 * _OCTAVES, out_channels, 1, bias=False) if positions else None
         if self.position_out is not None:
             nn.init.zeros_(self.position_out.weight)
+        self.guide_channels = guide_channels
+        self.guide_out = nn.Conv2d(guide_channels, out_channels, 3, padding=1, bias=False) if guide_channels else None
+        if self.guide_out is not None:
+            nn.init.zeros_(self.guide_out.weight)
 
     @classmethod
     def for_unet(
@@ -91,6 +98,7 @@ class PoseEncoder(StrictModel):
         conditioning_channels: int = 3,
         block_out_channels: Sequence[int] = (16, 32, 96, 256),
         positions: bool = False,
+        guide_channels: int = 0,
     ) -> "PoseEncoder":
         """Build a fresh encoder whose features fit a denoiser at the given placement."""
         out_channels = {
@@ -109,10 +117,13 @@ class PoseEncoder(StrictModel):
             out_channels=out_channels[placement],
             placement=placement,
             positions=positions,
+            guide_channels=guide_channels,
         )
 
-    def features(self, maps: Float[Tensor, "f c h w"]) -> Float[Tensor, "f d h2 w2"]:
-        """Encode control maps at the resolution of the latents."""
+    def features(
+        self, maps: Float[Tensor, "f c h w"], guide: Float[Tensor, "f g h2 w2"] | None = None
+    ) -> Float[Tensor, "f d h2 w2"]:
+        """Encode control maps at the resolution of the latents; see :meth:`forward`."""
         check_shape("maps", maps, "f c h w", None, self.conditioning_channels, None, None)
         check_finite("maps", maps)
         if maps.shape[-2] % self.stride or maps.shape[-1] % self.stride:
@@ -121,25 +132,34 @@ class PoseEncoder(StrictModel):
         for block in self.blocks:
             states = F.silu(block(states))
         features = self.conv_out(states)
-        if self.position_out is None:
-            return features
-        return features + self.position_out(_position_code(features))
+        if self.position_out is not None:
+            features = features + self.position_out(_position_code(features))
+        return features if guide is None else features + self._guided(guide, features)
 
-    def forward(self, maps: Float[Tensor, "f c h w"]) -> dict[str, Tensor]:
+    def _guided(self, guide: Float[Tensor, "f g h w"], features: Float[Tensor, "f d h w"]) -> Float[Tensor, "f d h w"]:
+        check_shape("guide", guide, "f g h w", len(features), self.guide_channels, *features.shape[-2:])
+        assert self.guide_out is not None
+        return self.guide_out(guide.to(features.dtype))
+
+    def forward(
+        self, maps: Float[Tensor, "f c h w"], guide: Float[Tensor, "f g h2 w2"] | None = None
+    ) -> dict[str, Tensor]:
         """Make the denoiser's condition from one control map per frame.
 
         Args:
             maps: f c h w, in the range of their convention; h and w as of the image.
+            guide: f g h2 w2, latents for an encoder with ``guide_channels``; may be left out.
 
         Returns:
             Entries for ``cross_attention_kwargs``. The rows of the denoiser may be a multiple of f: both halves
             of a guided batch get the same features.
 
         Raises:
-            ShapeError: if the maps have other channels, or a size that the strides do not divide.
+            ShapeError: if the maps have other channels, or a size that the strides do not divide; or the guide is not
+                as large as the features, or has other channels than ``guide_channels``.
             InputError: if they hold NaN or infinity.
         """
-        return {"pose_features": self.features(maps)}
+        return {"pose_features": self.features(maps, guide)}
 
     def attach(self, unet: ConvInDenoiser) -> Attachment:
         """Let a denoiser take ``pose_features`` from ``cross_attention_kwargs`` until detached.

@@ -18,7 +18,6 @@ from anifacediff.synthetic.avatar import Avatar
 from anifacediff.synthetic.casting import random_avatar
 from anifacediff.synthetic.expression import ExpressiveHead
 from anifacediff.synthetic.motion import random_motion
-from anifacediff.synthetic.performance import aligned
 from anifacediff.synthetic.regions import eye_region, mouth_region, true_landmarks
 
 Task: TypeAlias = Literal["same", "cross"]
@@ -166,7 +165,7 @@ class _Stage:
         return _Act(seed, avatar, motion, self._draw(avatar, motion))
 
     def scene(self, task: Task, who: _Act, portrait: Portrait, driver: _Act) -> Scene:
-        motion = aligned(self._align.plan(portrait.parameters, driver.motion), driver.motion)
+        motion = self._align.aligned(self._align.plan(portrait.parameters, driver.motion), driver.motion)
         truth = who.images if driver is who else self._draw(who.avatar, motion)
         marks = true_landmarks(self._artist.head, motion)
         eyes, mouth = eye_region(marks), mouth_region(marks)

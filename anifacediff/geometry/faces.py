@@ -253,6 +253,10 @@ class FaceParameters:
             canvas=self.canvas if canvas is None else canvas,
         )
 
+    def shaped(self, shape: Float[Tensor, "1 s"]) -> "FaceParameters":
+        """The same frames with one identity."""
+        return self._changed(shape=shape.expand(len(self), -1))
+
     def _changed(self, **fields: object) -> "FaceParameters":
         changed = _derived(self, **fields)
         changed._check_shapes()

@@ -6,6 +6,9 @@ import torch
 from torch import nn
 
 from anifacediff.errors import InputError
+from anifacediff.geometry.chunks import chunks
+from anifacediff.geometry.contracts import MorphableModel
+from anifacediff.geometry.faces import FaceParameters
 from anifacediff.shapes import Float, Int, Tensor, check_shape
 
 
@@ -207,3 +210,8 @@ class SkinnedModel(nn.Module):
             moved.append(moved[parent] + (turned[parent] @ bone[..., None])[..., 0])
             turned.append(turned[parent] @ rotations[:, joint])
         return torch.stack(turned, dim=1), torch.stack(moved, dim=1)
+
+
+def posed(model: MorphableModel, face: FaceParameters) -> Float[Tensor, "f v 3"]:
+    """Compute the vertices of each frame by itself, since a product of matrices rounds differently for more rows."""
+    return torch.cat([model(face.shape[i], face.expression[i], face.pose[i]) for i in chunks(len(face), 1)])

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from anifacediff.synthetic.expression import ExpressiveHead as ExpressiveHead
     from anifacediff.synthetic.motion import random_motion as random_motion
     from anifacediff.synthetic.performance import Performance as Performance
-    from anifacediff.synthetic.performance import aligned as aligned
     from anifacediff.synthetic.performance import true_parameters as true_parameters
 else:
     from anifacediff.exports import lazy_exports
@@ -26,6 +25,6 @@ else:
             "casting": ("random_avatar",),
             "expression": ("COMPONENTS", "DEFAULT_WITHHELD", "GROUPS", "ExpressiveHead"),
             "motion": ("random_motion",),
-            "performance": ("Performance", "aligned", "true_parameters"),
+            "performance": ("Performance", "true_parameters"),
         },
     )

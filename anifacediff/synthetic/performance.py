@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from anifacediff.conditioning.facial_alignment import Alignment
 from anifacediff.errors import InputError
 from anifacediff.geometry import Box, FaceParameters, WeakPerspective
 from anifacediff.shapes import Float, Tensor
@@ -79,14 +78,3 @@ def true_parameters(
     return FaceParameters(
         shapes, performance.expression, performance.pose, camera, Box.around(marks), canvas=(size, size)
     )
-
-
-def aligned(alignment: Alignment, driving: FaceParameters) -> FaceParameters:
-    """The parameters under which :meth:`FacialAlignment.render` draws its maps, so that a picture can be drawn, too.
-
-    Args:
-        alignment: from :meth:`FacialAlignment.plan`.
-        driving: frames whose canvas has the size of the maps.
-    """
-    moved = driving.moved(alignment.similarity(driving.box))
-    return moved if alignment.shape is None else replace(moved, shape=alignment.shape.expand(len(driving), -1))

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 
 from anifacediff.conditioning.facial_alignment import FacialAlignment
+from anifacediff.conditioning.reference_warp import ReferenceWarp
 from anifacediff.errors import ConfigurationError, InputError
 from anifacediff.media.pictures import to_pictures
 from anifacediff.synthetic.artist import AvatarArtist
@@ -34,6 +35,7 @@ class Casting:
         frames: pictures of each, at least two.
         size: height and width in pixels.
         fps: frames per second; at the usual rate, frames have little to do with each other.
+        references: how many of the first frames are warped to all frames.
 
     Raises:
         InputError: if there is no avatar, or fewer than two pictures of each.
@@ -44,6 +46,7 @@ class Casting:
     frames: int = 6
     size: int = 128
     fps: float = _LOOSE
+    references: int = 0
 
     def __post_init__(self) -> None:
         if self.identities < 1 or self.frames < 2 or self.size < 1 or self.first_seed < 0:
@@ -68,6 +71,8 @@ class DrawnSet:
         maps: the control maps, as the pipeline draws them: what is withheld from the mesh by default is.
         expression: n f e, all of the expression, in standard deviations.
         eyes: n f 4, left, top, right and bottom of the region of the eyes, in pixels.
+        warps: n r f, the first r frames as :class:`~anifacediff.conditioning.ReferenceWarp` moves them to each frame.
+        shown: n r f, how well they show each spot.
         done: n, which identities have been drawn.
     """
 
@@ -76,6 +81,8 @@ class DrawnSet:
     maps: UInt8[np.ndarray, "n f h w 3"]
     expression: Float[np.ndarray, "n f e"]
     eyes: Float[np.ndarray, "n f 4"]
+    warps: UInt8[np.ndarray, "n r f h w 3"]
+    shown: UInt8[np.ndarray, "n r f h w"]
     done: Bool[np.ndarray, "n"]
 
     def complete(self) -> "DrawnSet":
@@ -132,6 +139,9 @@ class DrawnSet:
         _new(folder / "maps.npy", np.uint8, images)
         _new(folder / "expression.npy", np.float32, (*images[:2], len(COMPONENTS)))
         _new(folder / "eyes.npy", np.float32, (*images[:2], 4))
+        warps = (casting.identities, casting.references, *images[1:])
+        _new(folder / "warps.npy", np.uint8, warps)
+        _new(folder / "shown.npy", np.uint8, warps[:-1])
         _new(folder / "done.npy", np.bool_, images[:1])
         (folder / _DESCRIPTION).write_text(json.dumps(asdict(casting), indent=2) + "\n")
         return cls.open(folder)
@@ -156,16 +166,22 @@ def draw_identities(drawn: DrawnSet, missing: Sequence[int]) -> Iterator[int]:
     casting = drawn.casting
     artist = AvatarArtist()
     align = FacialAlignment(ExpressiveHead(), image_size=casting.size)
+    warp = ReferenceWarp(ExpressiveHead(), image_size=casting.size)
     for index in missing:
         seed = casting.seeds[index]
         avatar = random_avatar(seed)
         motion = artist.parameters(avatar, random_motion(seed, casting.frames, fps=casting.fps), size=casting.size)
         maps = align.render(align.plan(motion[:1], motion[:1]), motion).normal
         assert maps is not None
-        drawn.pictures[index] = to_pictures(artist.draw(avatar, motion))
+        pictures = artist.draw(avatar, motion)
+        drawn.pictures[index] = to_pictures(pictures)
         drawn.maps[index] = to_pictures(maps)
         drawn.expression[index] = motion.expression.numpy()
         drawn.eyes[index] = eye_region(true_landmarks(artist.head, motion), _AROUND_EYES).corners.numpy()
+        for first in range(casting.references):
+            warped = warp(pictures[first : first + 1], motion[first : first + 1], motion)
+            drawn.warps[index, first] = to_pictures(warped.image)
+            drawn.shown[index, first] = to_pictures(warped.shown)[..., 0]
         drawn.done[index] = True
         yield index
 

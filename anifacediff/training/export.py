@@ -65,6 +65,7 @@ def export(nano: Nano, vae: AutoencoderDC, folder: Path) -> AniFaceDiffPipeline:
         image_size=IMAGE_SIZE,
         morphable_model=MORPHABLE_MODEL,
         reference_pose=True,
+        reference_warp=True,
         crop_margin=CROP_MARGIN,
         num_inference_steps=STEPS,
         start="zeros",

@@ -18,6 +18,7 @@ from anifacediff.backbone.temporal import TemporalModules
 from anifacediff.conditioning.expression_adapter import ExpressionAdapter, ExpressionProjection
 from anifacediff.conditioning.image_tokens import ImageTokens
 from anifacediff.conditioning.pose_encoder import PoseEncoder
+from anifacediff.conditioning.reference_warp import blend_channels, blended, guide_channels
 from anifacediff.shapes import Float, Int, Tensor
 from anifacediff.synthetic.expression import COMPONENTS
 
@@ -43,7 +44,7 @@ VAE: dict[str, object] = {
 UNET: dict[str, object] = {
     "sample_size": IMAGE_SIZE // 8,
     "in_channels": LATENT_CHANNELS,
-    "out_channels": LATENT_CHANNELS,
+    "out_channels": blend_channels(LATENT_CHANNELS),
     "block_out_channels": (128, 128),
     "layers_per_block": 1,
     "down_block_types": ("CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
@@ -101,6 +102,7 @@ class Conditions:
         reference_images: b 3 h w, RGB in [0, 1].
         reference_maps: b 3 h w, their own control maps.
         maps: f 3 h w, the control maps; f is a multiple of b.
+        guide: f g h2 w2, the reference moved to each frame, see :class:`~anifacediff.conditioning.ReferenceGuide`.
         expression: f e.
         expressed: f 1 1, zero where the expression is kept from the network, else one.
     """
@@ -109,8 +111,24 @@ class Conditions:
     reference_images: Float[Tensor, "b 3 h w"]
     reference_maps: Float[Tensor, "b 3 h w"]
     maps: Float[Tensor, "f 3 h w"]
+    guide: Float[Tensor, "f g h2 w2"]
     expression: Float[Tensor, "f e"]
     expressed: Float[Tensor, "f 1 1"]
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the denoiser is told of some frames, the same at every step.
+
+    Attributes:
+        context: f l d, the image tokens.
+        entries: of ``cross_attention_kwargs``.
+        guide: as in :class:`Conditions`.
+    """
+
+    context: Float[Tensor, "f l d"]
+    entries: Mapping[str, object]
+    guide: Float[Tensor, "f g h w"]
 
 
 class Nano(nn.Module):
@@ -128,7 +146,12 @@ class Nano(nn.Module):
         self.unet: UNet2DConditionModel | UNetMotionModel = unet
         self._look_for_likeness()
         self.reference_net = ReferenceNet.from_unet(unet)
-        self.pose_encoder = PoseEncoder.for_unet(unet, block_out_channels=POSE_WIDTHS, positions=True)
+        self.pose_encoder = PoseEncoder.for_unet(
+            unet,
+            block_out_channels=POSE_WIDTHS,
+            positions=True,
+            guide_channels=guide_channels(LATENT_CHANNELS),
+        )
         self.expression_adapter = ExpressionAdapter.for_unet(
             unet, expression_dim=len(COMPONENTS), num_tokens=EXPRESSION_TOKENS
         )
@@ -165,6 +188,8 @@ class Nano(nn.Module):
         for module in self.pose_encoder.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.normal_(module.weight, std=_SILU_GAIN / module.weight[0].numel() ** 0.5)
+        assert self.pose_encoder.guide_out is not None
+        self.pose_encoder.guide_out.reset_parameters()  # as loud as the noisy latents
         for module in self.expression_adapter.modules():
             if isinstance(module, ExpressionProjection):
                 module.to_v_expression.reset_parameters()
@@ -176,39 +201,37 @@ class Nano(nn.Module):
             with torch.no_grad():
                 layer.to_k.weight.copy_(layer.to_q.weight)
 
-    def conditioned(self, conditions: Conditions) -> tuple[Float[Tensor, "f l d"], Mapping[str, object]]:
-        """Compute what does not change from step to step: the context, and the entries for the denoiser's call."""
+    def conditioned(self, conditions: Conditions) -> Told:
+        """Compute what does not change from step to step."""
         token = self.image_tokens(conditions.reference_images)
         seen = self.pose_encoder(conditions.reference_maps)
         features = self.reference_net.read(conditions.reference_latents, token, self.unet, cross_attention_kwargs=seen)
         expression = self.expression_adapter(conditions.expression)["expression_tokens"] * conditions.expressed
-        entries = {**features, **self.pose_encoder(conditions.maps), "expression_tokens": expression}
-        return token.repeat_interleave(len(conditions.maps) // len(token), dim=0), entries
+        pose = self.pose_encoder(conditions.maps, conditions.guide)
+        context = token.repeat_interleave(len(conditions.maps) // len(token), dim=0)
+        return Told(context, {**features, **pose, "expression_tokens": expression}, conditions.guide)
 
     def denoise(
-        self,
-        noisy: Float[Tensor, "f c h w"],
-        timesteps: Int[Tensor, "f"] | Int[Tensor, ""],
-        context: Float[Tensor, "f l d"],
-        entries: Mapping[str, object],
+        self, noisy: Float[Tensor, "f c h w"], timesteps: Int[Tensor, "f"] | Int[Tensor, ""], told: Told
     ) -> Float[Tensor, "f c h w"]:
         """Predict clean latents from noisy ones, of stills."""
-        return self.unet(noisy, timesteps, context, cross_attention_kwargs=dict(entries), return_dict=False)[0]
+        return blended(self._evaluated(noisy, timesteps, told), told.guide)
 
     def denoise_clips(
-        self,
-        noisy: Float[Tensor, "n f c h w"],
-        timesteps: Int[Tensor, "n"] | Int[Tensor, ""],
-        context: Float[Tensor, "frames l d"],
-        entries: Mapping[str, object],
+        self, noisy: Float[Tensor, "n f c h w"], timesteps: Int[Tensor, "n"] | Int[Tensor, ""], told: Told
     ) -> Float[Tensor, "n f c h w"]:
         """Predict clean latents from noisy ones, of n clips of f frames, once the denoiser is inflated."""
-        video = rearrange(noisy, "n f c h w -> n c f h w")
-        predicted = self.unet(video, timesteps, context, cross_attention_kwargs=dict(entries), return_dict=False)[0]
-        return rearrange(predicted, "n c f h w -> n f c h w")
+        predicted = self._evaluated(rearrange(noisy, "n f c h w -> n c f h w"), timesteps, told)
+        frames = rearrange(predicted, "n c f h w -> (n f) c h w")
+        return blended(frames, told.guide).unflatten(0, noisy.shape[:2])
+
+    def _evaluated(self, noisy: Tensor, timesteps: Tensor, told: Told) -> Tensor:
+        return self.unet(noisy, timesteps, told.context, cross_attention_kwargs=dict(told.entries), return_dict=False)[
+            0
+        ]
 
     def forward(
         self, noisy: Float[Tensor, "f c h w"], timesteps: Int[Tensor, "f"], conditions: Conditions
     ) -> Float[Tensor, "f c h w"]:
         """Predict clean latents in one go."""
-        return self.denoise(noisy, timesteps, *self.conditioned(conditions))
+        return self.denoise(noisy, timesteps, self.conditioned(conditions))

@@ -13,6 +13,7 @@ from anifacediff.training.dataset import DrawnSet, to_images
 from anifacediff.training.readings import true_readings
 
 _AT_ONCE = 32
+_TINY = 1e-12
 
 
 @torch.no_grad()
@@ -69,10 +70,9 @@ def recognition_figures(who: Float[Tensor, "f d"], frames: int) -> Mapping[str, 
 
 
 def explained(read: Float[Tensor, "f n"], truth: Float[Tensor, "f n"]) -> float:
-    """One minus the error's share of the variance, averaged over what varies."""
-    variance = truth.var(0, unbiased=False)
-    moves = variance > 1e-8
-    return float((1 - (read - truth).square().mean(0)[moves] / variance[moves]).mean())
+    """One minus the squared error's share of the variance, both summed over all numbers."""
+    variance = truth.var(0, unbiased=False).sum()
+    return float(1 - (read - truth).square().mean(0).sum() / variance.clamp(min=_TINY))
 
 
 def degrees(a: Float[Tensor, "f 3 3"], b: Float[Tensor, "f 3 3"]) -> Float[Tensor, "f"]:

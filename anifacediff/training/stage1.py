@@ -60,7 +60,10 @@ def denoising_loss(
     """
     frames = stills.drawn.casting.frames
     who = torch.randint(stills.drawn.casting.identities, (batch.identities,), generator=generator)
-    order = torch.rand(batch.identities, frames, generator=generator).argsort(1)
+    reference = torch.randint(stills.drawn.casting.references, (batch.identities,), generator=generator)
+    order = torch.rand(batch.identities, frames, generator=generator)
+    order[torch.arange(batch.identities), reference] = -1.0  # comes first
+    order = order.argsort(1)
     rows = batch.identities * batch.targets
     expressed = (torch.rand(rows, 1, 1, generator=generator) >= UNEXPRESSED).float()
     task = stills.task(who, order[:, 0], order[:, 1 : 1 + batch.targets], expressed)
@@ -76,12 +79,12 @@ def denoising_loss(
 @torch.no_grad()
 def draw(nano: Nano, scheduler: DDIMScheduler, conditions: Conditions, steps: int = 4) -> Float[Tensor, "f c h w"]:
     """Draw frames from zeros, which gives the one answer that lies in the middle of all."""
-    context, entries = nano.conditioned(conditions)
+    told = nano.conditioned(conditions)
     channels, height, width = conditions.reference_latents.shape[1:]
     latents = torch.zeros(len(conditions.maps), channels, height, width)
     scheduler.set_timesteps(steps)
     for timestep in scheduler.timesteps:
-        predicted = nano.denoise(latents, timestep, context, entries)
+        predicted = nano.denoise(latents, timestep, told)
         latents = scheduler.step(predicted, int(timestep), latents, return_dict=False)[0]
     return latents
 

@@ -88,7 +88,7 @@ def clip_loss(
     noise = torch.where(shared, noise[:, :1], noise)
     with torch.autocast(clean.device.type, torch.bfloat16):
         noisy = scheduler.add_noise(clean, noise, timesteps)
-        predicted = nano.denoise_clips(noisy, timesteps, *nano.conditioned(task.conditions))
+        predicted = nano.denoise_clips(noisy, timesteps, nano.conditioned(task.conditions))
     return (weight * task.importance * (predicted.float() - clean).flatten(0, 1).square()).mean()
 
 
@@ -164,11 +164,11 @@ def judge_clips(
 
 
 def _draw_clips(nano: Nano, task: Task, latents: Float[Tensor, "n f c h w"], steps: int) -> Float[Tensor, "n f c h w"]:
-    context, entries = nano.conditioned(task.conditions)
+    told = nano.conditioned(task.conditions)
     scheduler = build_scheduler()
     scheduler.set_timesteps(steps)
     for timestep in scheduler.timesteps:
-        predicted = nano.denoise_clips(latents, timestep, context, entries)
+        predicted = nano.denoise_clips(latents, timestep, told)
         latents = scheduler.step(predicted, int(timestep), latents, return_dict=False)[0]
     return latents
 

@@ -117,6 +117,24 @@ def test_reference_net_may_be_shown_where_the_face_is(reference: Portrait):
     assert not np.array_equal(generate(pipeline(True), reference), generate(pipeline(False), reference))
 
 
+def test_a_guided_pipeline_sees_where_the_reference_moves(reference: Portrait, tmp_path: Path):
+    bare = AniFaceDiffPipeline.untrained(image_size=SIZE)
+    bare.detach()
+    parts = bare.components
+    with pytest.raises(InputError, match="guide_channels=9 and a denoiser with out_channels=12, found 0 and 4"):
+        AniFaceDiffPipeline(**parts, image_size=SIZE, reference_warp=True)
+    parts["pose_encoder"] = PoseEncoder.for_unet(bare.unet, guide_channels=9)
+    parts["unet"] = UNetMotionModel.from_config({**bare.unet.config, "out_channels": 12})
+    pipe = _stirred(AniFaceDiffPipeline(**parts, image_size=SIZE, reference_warp=True))
+    expected = generate(pipe, reference)
+    assert np.array_equal(generate(pipe, reference, window_size=4, overlap=2).shape, expected.shape)
+    pipe.save_pretrained(tmp_path)
+    assert np.array_equal(generate(AniFaceDiffPipeline.from_pretrained(tmp_path), reference), expected)
+    assert pipe.pose_encoder.guide_out is not None
+    torch.nn.init.zeros_(pipe.pose_encoder.guide_out.weight)
+    assert not np.array_equal(generate(pipe, reference), expected)
+
+
 def test_frames_leave_from_the_front(pipe: AniFaceDiffPipeline, reference: Portrait):
     evaluated: list[int] = []
     stream: Iterator[object] = iter(
@@ -138,7 +156,7 @@ def test_every_path_matters_alone(pipe: AniFaceDiffPipeline, reference: Portrait
     def no_token(self: ImageTokens, images: object) -> torch.Tensor:
         return torch.zeros(1, 1, 32)
 
-    def no_features(self: PoseEncoder, maps: torch.Tensor) -> torch.Tensor:
+    def no_features(self: PoseEncoder, maps: torch.Tensor, guide: torch.Tensor | None = None) -> torch.Tensor:
         return torch.zeros(len(maps), 32, SIZE // 8, SIZE // 8)
 
     base = generate(pipe, reference)

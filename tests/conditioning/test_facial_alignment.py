@@ -297,3 +297,16 @@ def test_parameters_of_another_model_are_refused(
 def test_something_that_is_no_face_model_is_refused():
     with pytest.raises((InputError, jaxtyping.TypeCheckError), match="morphable_model"):
         FacialAlignment(object())  # pyright: ignore[reportArgumentType]
+
+
+def test_aligned_parameters_are_those_of_the_maps():
+    reference, driving = faces(scale=(12.0,), shape=0.5), faces(scale=(8.0, 6.0), center=((30.0, 32.0), (34.0, 30.0)))
+    align = FacialAlignment(Card(), image_size=64)
+    plain = FacialAlignment(Card(), image_size=64, align_shape=False, align_scale=False)
+    plan = align.plan(reference, driving)
+    moved = align.aligned(plan, driving)
+    wanted, found = align.render(plan, driving).normal, plain(moved[:1], moved).normal
+    assert wanted is not None
+    assert found is not None
+    torch.testing.assert_close(found, wanted)
+    assert torch.equal(moved.shape, reference.shape.expand(2, -1))

@@ -146,3 +146,19 @@ def test_positions_tell_places_apart_and_start_unheard():
     nearest = torch.cdist(places, places) + 99 * torch.eye(len(places))
     assert nearest.min() > 0.5
     assert set(encoder.state_dict()) - set(plain.state_dict()) == {"position_out.weight"}
+
+
+def test_a_guide_is_added_by_one_convolution():
+    torch.manual_seed(0)
+    encoder = PoseEncoder(block_out_channels=(4, 8), out_channels=6, guide_channels=5)
+    maps, guide = torch.rand(2, 3, 8, 8), torch.rand(2, 5, 4, 4)
+    alone = encoder(maps)["pose_features"]
+    assert torch.equal(encoder(maps, guide)["pose_features"], alone), "a fresh one changes nothing"
+    assert encoder.guide_out is not None
+    torch.nn.init.normal_(encoder.guide_out.weight)
+    added = torch.nn.functional.conv2d(guide, encoder.guide_out.weight, padding=1)
+    torch.testing.assert_close(encoder(maps, guide)["pose_features"], alone + added)
+    with pytest.raises(ShapeError, match="guide"):
+        encoder(maps, guide[:, :4])
+    with pytest.raises(ShapeError, match="guide"):
+        PoseEncoder(block_out_channels=(4, 8), out_channels=6)(maps, guide)

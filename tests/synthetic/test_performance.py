@@ -1,9 +1,8 @@
 import pytest
 import torch
 
-from anifacediff.conditioning import FacialAlignment
 from anifacediff.errors import InputError
-from anifacediff.synthetic import COMPONENTS, ExpressiveHead, Performance, aligned, random_motion, true_parameters
+from anifacediff.synthetic import COMPONENTS, ExpressiveHead, Performance, random_motion, true_parameters
 
 HEAD = ExpressiveHead(withheld=())
 
@@ -31,20 +30,6 @@ def test_a_larger_canvas_is_the_same_picture():
     performance = random_motion(1, 2, fps=1)
     small, large = (true_parameters(HEAD, shape(1), performance, size=size) for size in (64, 256))
     torch.testing.assert_close(4 * small.box.corners, large.box.corners)
-
-
-def test_aligned_parameters_draw_the_maps_of_the_alignment():
-    reference = true_parameters(HEAD, shape(2), random_motion(5, 1), size=64)
-    driving = true_parameters(HEAD, shape(3), random_motion(6, 3, fps=1), size=64)
-    align = FacialAlignment(ExpressiveHead(), image_size=64)
-    plan = align.plan(reference, driving)
-    plain = FacialAlignment(ExpressiveHead(), image_size=64, align_shape=False, align_scale=False)
-    moved = aligned(plan, driving)
-    wanted, found = align.render(plan, driving).normal, plain(moved[:1], moved).normal
-    assert wanted is not None
-    assert found is not None
-    torch.testing.assert_close(found, wanted)
-    assert torch.equal(moved.shape[2], reference.shape[0])
 
 
 def test_components_are_put_to_rest_and_set_by_name():

@@ -5,7 +5,7 @@ from anifacediff.training.dataset import Casting, DrawnSet, draw_identities
 from anifacediff.training.latents import EncodedSet
 from anifacediff.training.nano import LATENT_CHANNELS
 
-SMALL = Casting(first_seed=3, identities=2, frames=3)
+SMALL = Casting(first_seed=3, identities=2, frames=3, references=3)
 
 
 @pytest.fixture(scope="module")
@@ -20,4 +20,5 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> DrawnSet:
 def stills(drawn: DrawnSet) -> EncodedSet:
     """Latents of one colour each, which are quick to learn."""
     colors = np.random.default_rng(0).normal(size=(2, 3, LATENT_CHANNELS, 1, 1))
-    return EncodedSet(drawn, colors.repeat(16, 3).repeat(16, 4).astype(np.float16))
+    latents = colors.repeat(16, 3).repeat(16, 4).astype(np.float16)
+    return EncodedSet(drawn, latents, np.broadcast_to(latents[:, None], (2, 3, *latents.shape[1:])))

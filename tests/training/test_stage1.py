@@ -42,6 +42,7 @@ def test_every_condition_is_heard(stills: EncodedSet):
         "reference_images": given.reference_images.flip(0),
         "reference_maps": given.reference_maps.flip(0),
         "maps": given.maps.flip(0),
+        "guide": given.guide.flip(0),
         "expression": given.expression + 1,
         "expressed": torch.zeros(4, 1, 1),
     }

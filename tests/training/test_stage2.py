@@ -19,10 +19,12 @@ BATCH = Clips(clips=2, frames=3)
 
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> EncodedSet:
-    drawn = DrawnSet.create(tmp_path_factory.mktemp("clips"), Casting(7, identities=2, frames=5, fps=25.0))
+    drawn = DrawnSet.create(
+        tmp_path_factory.mktemp("clips"), Casting(7, identities=2, frames=5, fps=25.0, references=1)
+    )
     list(draw_identities(drawn, [0, 1]))
     latents = np.random.default_rng(0).normal(size=(2, 5, LATENT_CHANNELS, 16, 16)).astype(np.float16)
-    return EncodedSet(drawn, latents)
+    return EncodedSet(drawn, latents, latents[:, None])
 
 
 def test_fresh_temporal_modules_change_nothing(clips: EncodedSet):
@@ -30,9 +32,9 @@ def test_fresh_temporal_modules_change_nothing(clips: EncodedSet):
     task = clips_of(clips, torch.tensor([0, 1]), torch.tensor([1, 2]), 3)
     noisy, timestep = torch.randn(6, LATENT_CHANNELS, 16, 16), torch.tensor(400)
     with torch.no_grad():
-        alone = nano.denoise(noisy, timestep, *nano.conditioned(task.conditions))
+        alone = nano.denoise(noisy, timestep, nano.conditioned(task.conditions))
         build_temporal(nano, seed=0)
-        together = nano.denoise_clips(noisy.unflatten(0, (2, 3)), timestep, *nano.conditioned(task.conditions))
+        together = nano.denoise_clips(noisy.unflatten(0, (2, 3)), timestep, nano.conditioned(task.conditions))
     torch.testing.assert_close(together.flatten(0, 1), alone, atol=1e-4, rtol=1e-4)
 
 
@@ -50,7 +52,7 @@ def test_only_temporal_modules_learn_and_frames_then_see_each_other(clips: Encod
     other[:, 2] = 0
     with torch.no_grad():
         first, second = (
-            nano.denoise_clips(each, torch.tensor(400), *nano.conditioned(task.conditions)) for each in (noisy, other)
+            nano.denoise_clips(each, torch.tensor(400), nano.conditioned(task.conditions)) for each in (noisy, other)
         )
     assert (first[:, 0] - second[:, 0]).abs().max() > 1e-4
 

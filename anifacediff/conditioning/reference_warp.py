@@ -1,0 +1,201 @@
+"""The reference's own pixels, moved to where the driving face has them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+from anifacediff.errors import InputError, ShapeError
+from anifacediff.geometry.chunks import chunks, frames_at_once
+from anifacediff.geometry.contracts import MorphableModel, Rasterizer
+from anifacediff.geometry.faces import FaceParameters, Similarity
+from anifacediff.geometry.morphable import posed
+from anifacediff.geometry.rasterizer import SpanRasterizer
+from anifacediff.geometry.snapshots import Topology, vertex_normals
+from anifacediff.shapes import Float, Tensor, check_shape
+
+_COARSE = 32  # cells along a side on which the motion is spread beyond the face
+_REACH = 4  # cells that one of three averages reaches
+_STILLNESS = 0.02  # what is far from the face stays where it is
+
+
+@dataclass(frozen=True)
+class WarpedReference:
+    """What the reference shows of each driving frame.
+
+    Attributes:
+        image: f 3 h w, the reference's pixels, moved.
+        shown: f 1 h w, the cosine between a spot's surface and the viewer in the reference: one where the reference
+            shows it frontally, zero where it hides it; fades to zero away from the face.
+    """
+
+    image: Float[Tensor, "f 3 h w"]
+    shown: Float[Tensor, "f 1 h w"]
+
+
+class ReferenceWarp:
+    """Moves the pixels of a reference as the mesh of its face moves, without any weights.
+
+    A pixel that shows a spot of the driving mesh takes the colour of the same spot in the reference. Beyond the mesh
+    the motion is spread and fades, so that hair follows the head and the background stays. What the reference hides is
+    made up of whatever is in the way there; ``shown`` tells.
+
+    Args:
+        morphable_model: any :class:`~anifacediff.geometry.MorphableModel`.
+        image_size: height and width of the pictures in pixels.
+        rasterizer: any :class:`~anifacediff.geometry.Rasterizer`; a ``SpanRasterizer`` if None.
+
+    Raises:
+        InputError: if ``image_size`` is smaller than 32.
+
+    Source: not in the AniFaceDiff papers; in the spirit of the rendered reference that MIMAFace is conditioned on.
+    """
+
+    def __init__(
+        self, morphable_model: MorphableModel, *, image_size: int, rasterizer: Rasterizer | None = None
+    ) -> None:
+        if image_size < _COARSE:
+            raise InputError(f"image_size: expected at least {_COARSE} pixels, found {image_size}.")
+        self.morphable_model = morphable_model
+        self.image_size = image_size
+        self.rasterizer = SpanRasterizer() if rasterizer is None else rasterizer
+        self.topology = Topology.of(morphable_model.triangles)
+
+    def __call__(
+        self, image: Float[Tensor, "1 3 h w"], reference: FaceParameters, face: FaceParameters
+    ) -> WarpedReference:
+        """Move a picture.
+
+        Args:
+            image: 1 3 h w, the reference, ``image_size`` high and wide.
+            reference: the face in it, one frame; its canvas is brought to ``image_size``.
+            face: f frames to move it to, as :meth:`FacialAlignment.aligned` gives them.
+
+        Raises:
+            ShapeError: if the image has another size, or the reference is not one frame.
+        """
+        check_shape("image", image, "1 3 h w", 1, 3, self.image_size, self.image_size)
+        if len(reference) != 1:
+            raise ShapeError(f"reference: expected exactly 1 frame, found {len(reference)}; choose one of them.")
+        at_once = frames_at_once(self.image_size**2, face.shape.device)
+        source = self._source(reference)
+        parts = [self._warped(image, source, face[part]) for part in chunks(len(face), at_once)]
+        return WarpedReference(torch.cat([part.image for part in parts]), torch.cat([part.shown for part in parts]))
+
+    def _source(self, reference: FaceParameters) -> Float[Tensor, "1 v 3"]:
+        """Where the reference has each vertex, x and y in pixels, and how frontally it shows it."""
+        screen = self._screen(reference)
+        normals = vertex_normals(screen, self.topology.to(screen.device))
+        frontal = -normals[..., 2:].clamp(max=0)  # depth grows away from the viewer
+        return torch.cat([screen[..., :2], frontal], dim=2)
+
+    def _screen(self, face: FaceParameters) -> Float[Tensor, "f v 3"]:
+        scale = torch.full_like(face.box.size, self.image_size / face.canvas[0])
+        camera = face.camera.moved(Similarity(scale, scale.new_zeros(len(face), 2)))
+        return camera.project(posed(self.morphable_model, face))
+
+    def _warped(self, image: Tensor, source: Tensor, face: FaceParameters) -> WarpedReference:
+        side = self.image_size
+        seen = self.rasterizer(
+            self._screen(face),
+            self.topology.triangles.to(source.device),
+            height=side,
+            width=side,
+            perspective=face.camera.perspective,
+        )
+        found = seen.scatter(seen.interpolate(source.expand(len(face), -1, -1)))
+        mask, here = seen.mask[:, None].to(found.dtype), _places(found)
+        motion = torch.cat([(found[:, :2] - here) * mask, found[:, 2:]], dim=1)
+        motion = torch.where(mask > 0, motion, _spread(motion, mask))
+        grid = (here + motion[:, :2]).permute(0, 2, 3, 1) * (2 / side) - 1
+        moved = F.grid_sample(
+            image.float().expand(len(face), -1, -1, -1), grid, padding_mode="border", align_corners=False
+        )
+        return WarpedReference(moved.to(image.dtype), motion[:, 2:].to(image.dtype))
+
+
+class ReferenceGuide:
+    """Latents that tell a denoiser where the reference's pixels belong in each frame.
+
+    Their channels: the latents of the moved reference, those of the reference as it is, and how well it shows each
+    spot; 2 c + 1 for latents of c channels.
+
+    Args:
+        warp: moves the reference.
+        image: 1 3 h w, the reference in [0, 1].
+        reference: the face in it.
+        encode: images in [0, 1] to latents.
+    """
+
+    def __init__(
+        self,
+        warp: ReferenceWarp,
+        image: Float[Tensor, "1 3 h w"],
+        reference: FaceParameters,
+        encode: Callable[[Tensor], Tensor],
+    ) -> None:
+        self.warp = warp
+        self.image = image
+        self.reference = reference
+        self.encode = encode
+        self.latents = encode(image)
+
+    def __call__(self, face: FaceParameters) -> Float[Tensor, "f c h w"]:
+        """Make the latents of some frames.
+
+        Args:
+            face: f frames, as :meth:`FacialAlignment.aligned` gives them.
+        """
+        warped = self.warp(self.image, self.reference, face)
+        return guide_latents(self.encode(warped.image), self.latents.expand(len(face), -1, -1, -1), warped.shown)
+
+
+def guide_channels(latent_channels: int) -> int:
+    """The number of channels of :class:`ReferenceGuide`'s latents."""
+    return 2 * latent_channels + 1
+
+
+def guide_latents(
+    warped: Float[Tensor, "f c h w"], still: Float[Tensor, "f c h w"], shown: Float[Tensor, "f 1 h2 w2"]
+) -> Float[Tensor, "f c2 h w"]:
+    """Put the latents of the moved and of the unmoved reference together with how well it shows each spot."""
+    shown = F.adaptive_avg_pool2d(shown, (warped.shape[-2], warped.shape[-1]))
+    return torch.cat([warped, still, shown.to(warped.dtype)], dim=1)
+
+
+def blend_channels(latent_channels: int) -> int:
+    """The number of channels that a denoiser gives out for :func:`blended`."""
+    return 3 * latent_channels
+
+
+def blended(predicted: Float[Tensor, "f c2 h w"], guide: Float[Tensor, "f c3 h w"]) -> Float[Tensor, "f c h w"]:
+    """Compose clean latents of what a denoiser draws itself and what it takes over from the reference.
+
+    Args:
+        predicted: f 3c h w: what it draws; and, as logits, how much it takes of the moved and of the still reference.
+        guide: f 2c+1 h w, from :class:`ReferenceGuide`.
+
+    Raises:
+        ShapeError: if the channels do not fit each other.
+    """
+    channels = guide.shape[1] // 2
+    check_shape("predicted", predicted, "f 3c h w", len(guide), blend_channels(channels), *guide.shape[2:])
+    drawn, taken = predicted.split([channels, 2 * channels], dim=1)
+    warped, still = (taken.sigmoid() * guide[:, : 2 * channels]).chunk(2, dim=1)
+    return drawn + warped + still
+
+
+def _places(like: Float[Tensor, "f c h w"]) -> Float[Tensor, "1 2 h w"]:
+    """x and y of every pixel's centre."""
+    rows, columns = (torch.arange(size, device=like.device, dtype=like.dtype) + 0.5 for size in like.shape[-2:])
+    return torch.stack(torch.meshgrid(columns, rows, indexing="xy"))[None]
+
+
+def _spread(values: Float[Tensor, "f c h w"], mask: Float[Tensor, "f 1 h w"]) -> Float[Tensor, "f c h w"]:
+    """Carry values from where the mask is one to their surroundings, ever weaker; near the mask they are its mean."""
+    both = F.adaptive_avg_pool2d(torch.cat([values * mask, mask], dim=1), _COARSE)
+    for _ in range(3):
+        both = F.avg_pool2d(both, 2 * _REACH + 1, stride=1, padding=_REACH)
+    spread = both[:, :-1] / (both[:, -1:] + _STILLNESS)
+    return F.interpolate(spread, size=values.shape[-2:], mode="bilinear", align_corners=False)

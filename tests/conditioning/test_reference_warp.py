@@ -1,0 +1,142 @@
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from anifacediff.conditioning import FacialAlignment, ReferenceGuide, ReferenceWarp
+from anifacediff.conditioning.reference_warp import blended, guide_channels, guide_latents
+from anifacediff.errors import InputError, ShapeError
+from anifacediff.geometry import Box, FaceParameters, ParametricHead, WeakPerspective
+from anifacediff.geometry.snapshots import Topology, vertex_normals
+
+SIZE = 64
+HEAD = ParametricHead()
+
+
+def face(*, yaw: float = 0.0, shift: float = 0.0, frames: int = 1) -> FaceParameters:
+    pose = torch.zeros(frames, len(HEAD.joint_names), 3)
+    pose[:, 0, 1] = yaw
+    camera = WeakPerspective(torch.full((frames,), 180.0), torch.tensor([[32.0 + shift, 32.0]]).repeat(frames, 1))
+    box = Box(torch.tensor([[16.0, 16.0, 48.0, 48.0]]).repeat(frames, 1))
+    zeros = torch.zeros(frames, HEAD.num_shape), torch.zeros(frames, HEAD.num_expression)
+    return FaceParameters(*zeros, pose, camera, box, (SIZE, SIZE))
+
+
+def ramps() -> torch.Tensor:
+    """A picture whose colours say where each pixel's centre is, in pixels."""
+    places = torch.arange(SIZE) + 0.5
+    y, x = torch.meshgrid(places, places, indexing="ij")
+    return torch.stack([x, y, torch.zeros_like(x)])[None]
+
+
+def warp() -> ReferenceWarp:
+    return ReferenceWarp(HEAD, image_size=SIZE)
+
+
+def covered(frame: FaceParameters) -> torch.Tensor:
+    align = FacialAlignment(HEAD, image_size=SIZE, align_shape=False, align_scale=False)
+    return align(frame, frame).mask[0]
+
+
+def test_a_reference_moved_to_itself_stays_as_it_is():
+    torch.manual_seed(0)
+    image, turned = torch.rand(1, 3, SIZE, SIZE), face(yaw=0.4)
+    found = warp()(image, turned, turned)
+    torch.testing.assert_close(found.image, image, atol=2e-4, rtol=0)
+
+
+def test_pixels_come_from_where_the_reference_has_the_same_spot():
+    reference, driving = face(yaw=-0.3), face(yaw=0.3, shift=3.0)
+    image = warp()(ramps(), reference, driving).image[0]
+    vertices = [HEAD(one.shape, one.expression, one.pose) for one in (reference, driving)]
+    source, target = (one.camera.project(each)[0] for one, each in zip((reference, driving), vertices, strict=True))
+    frontal = vertex_normals(vertices[1], Topology.of(HEAD.triangles))[0, :, 2] > 0.8
+    nearest = torch.zeros(len(target), dtype=torch.bool)
+    cells = target[:, :2].floor().long().clamp(0, SIZE - 1)
+    for cell in cells[frontal].unique(dim=0):
+        inside = (cells == cell).all(1).nonzero()[:, 0]
+        nearest[inside[target[inside, 2].argmin()]] = True
+    chosen = nearest & frontal & covered(driving)[cells[:, 1], cells[:, 0]]
+    assert chosen.sum() > 100
+    within = target[chosen, :2] - (cells[chosen] + 0.5)
+    error = image[:2, cells[chosen, 1], cells[chosen, 0]].T + within - source[chosen, :2]
+    assert error.abs().quantile(0.95) < 0.35, "of a pixel"
+
+
+def test_a_shifted_face_takes_its_pixels_along_and_leaves_what_is_far_in_place():
+    reference, driving = face(), face(shift=5.0)
+    image = warp()(ramps(), reference, driving).image[0]
+    moved = ramps()[0] - torch.tensor([5.0, 0.0, 0.0])[:, None, None]
+    inside = covered(driving)
+    torch.testing.assert_close(image[:, inside], moved[:, inside], atol=1e-2, rtol=0)
+    beside = image[0, 32, -6:] - ramps()[0, 0, 32, -6:]
+    assert (beside <= 0).all()
+    assert (beside.diff() > 0).all(), "the motion fades"
+
+
+def test_shown_is_the_cosine_to_the_viewer_and_zero_where_the_reference_hides():
+    reference = face(yaw=math.radians(60))
+    shown = warp()(ramps(), reference, face()).shown[0, 0]
+    normals = vertex_normals(HEAD(*(getattr(reference, name) for name in ("shape", "expression", "pose"))),
+                             Topology.of(HEAD.triangles))[0]  # fmt: skip
+    spots = face().camera.project(HEAD(face().shape, face().expression, face().pose))[0]
+    front = spots[:, 2] < spots[:, 2].min() + 12
+    cells = spots[front, :2].floor().long()
+    torch.testing.assert_close(shown[cells[:, 1], cells[:, 0]].mean(), normals[front, 2].clamp(min=0).mean(), atol=0.05, rtol=0)  # fmt: skip
+    inside = covered(face())
+    assert shown[inside].min() == 0
+    assert shown.max() <= 1 + 1e-5
+
+
+def test_the_canvas_of_the_reference_may_have_another_size():
+    small = face(yaw=0.2)
+    large = replace(
+        small,
+        camera=WeakPerspective(2 * small.camera.scale, 2 * small.camera.translation),  # pyright: ignore[reportAttributeAccessIssue]
+        box=Box(2 * small.box.corners),
+        canvas=(2 * SIZE, 2 * SIZE),
+    )
+    torch.testing.assert_close(warp()(ramps(), large, face()).image, warp()(ramps(), small, face()).image)
+
+
+def test_a_clip_in_pieces_is_the_whole_clip():
+    clip = replace(face(frames=5), pose=0.2 * torch.randn(5, len(HEAD.joint_names), 3, generator=torch.manual_seed(0)))
+    whole = warp()(ramps(), face(), clip)
+    pieces = [warp()(ramps(), face(), clip[part]) for part in (slice(0, 2), slice(2, 5))]
+    assert torch.equal(torch.cat([piece.image for piece in pieces]), whole.image)
+    assert torch.equal(torch.cat([piece.shown for piece in pieces]), whole.shown)
+
+
+def test_a_guide_holds_the_moved_and_the_still_reference_and_what_is_shown():
+    def encode(images: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.avg_pool2d(images, 8)
+
+    clip = face(yaw=0.3, frames=2)
+    guide = ReferenceGuide(warp(), ramps(), face(), encode)(clip)
+    warped = warp()(ramps(), face(), clip)
+    assert guide.shape == (2, guide_channels(3), 8, 8)
+    assert torch.equal(guide[:, :3], encode(warped.image))
+    assert torch.equal(guide[:, 3:6], encode(ramps()).expand(2, -1, -1, -1))
+    torch.testing.assert_close(guide[:, 6:], encode(warped.shown))
+    assert torch.equal(guide, guide_latents(guide[:, :3], guide[:, 3:6], warped.shown))
+
+
+def test_bad_input_is_named():
+    with pytest.raises(InputError, match="at least 32 pixels, found 16"):
+        ReferenceWarp(HEAD, image_size=16)
+    with pytest.raises(ShapeError, match="image"):
+        warp()(torch.zeros(1, 3, 32, 32), face(), face())
+    with pytest.raises(ShapeError, match="exactly 1 frame, found 2"):
+        warp()(ramps(), face(frames=2), face())
+
+
+def test_a_blend_is_what_is_drawn_and_what_is_taken_over():
+    torch.manual_seed(0)
+    drawn, logits, guide = torch.randn(2, 3, 4, 4), torch.randn(2, 6, 4, 4), torch.randn(2, 7, 4, 4)
+    found = blended(torch.cat([drawn, logits], dim=1), guide)
+    taken = 1 / (1 + torch.exp(-logits.double()))
+    expected = drawn + taken[:, :3] * guide[:, :3] + taken[:, 3:] * guide[:, 3:6]
+    torch.testing.assert_close(found, expected.float())
+    with pytest.raises(ShapeError, match="predicted"):
+        blended(drawn, guide)
