@@ -1,7 +1,8 @@
 # make setup   an environment in .venv (a second time it is quick)
-# make demo    animate the bundled avatar with the bundled clip
+# make demo    animate the bundled avatar with the bundled clip, and with CLIP=yours.mp4 if given
 # make test    the tests, with every annotation checked at run time
 # make check   lint, types, import order, the tests with and without run-time checks
+# make nano    train the small model that comes with the package anew, in hours; OUT, PROCESSES, STEPS: see scripts/nano
 # make clean   remove what the others made
 #
 # `make test check` runs the tests that both name once.
@@ -16,8 +17,9 @@ WORKERS ?= logical
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --maxprocesses 8 --dist worksteal
 PLAIN = --override-ini "addopts=--import-mode=importlib -ra --strict-markers"
 DEMO := out/demo.mp4
+OWN_DEMO := out/demo-own.mp4
 
-.PHONY: setup demo test check lint types imports plain-test clean
+.PHONY: setup demo nano test check lint types imports plain-test clean
 
 setup: $(READY)
 
@@ -33,6 +35,13 @@ demo: $(READY)
 	@mkdir -p $(dir $(DEMO))
 	$(BIN)/anifacediff animate examples/media/avatar.png examples/media/driving.mp4 -o $(DEMO) --compare
 	@echo "The video is $(CURDIR)/$(DEMO): reference, driver, control map and result side by side."
+ifdef CLIP
+	$(BIN)/anifacediff animate examples/media/avatar.png "$(CLIP)" -o $(OWN_DEMO) --compare
+	@echo "With your clip: $(CURDIR)/$(OWN_DEMO)."
+endif
+
+nano: $(READY)
+	sh scripts/nano
 
 test: $(READY)
 	$(PYTEST)

@@ -21,6 +21,7 @@ WRITES = {
     "pose_encoder": "png",
     "rasterizer": "png",
     "reference_net": "png",
+    "reference_warp": "png",
     "sampling": "png",
     "temporal_modules": "gif",
 }

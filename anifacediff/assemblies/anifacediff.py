@@ -193,8 +193,8 @@ class AniFaceDiffPipeline(DiffusionPipeline):
         found = self.pose_encoder.guide_channels, int(self.unet.config["out_channels"])
         if found != (guide, out):
             raise InputError(
-                f"reference_warp={reference_warp}: needs a Pose Encoder with guide_channels={guide} and a denoiser with "
-                f"out_channels={out}, found {found[0]} and {found[1]}; give the option the parts were trained with."
+                f"reference_warp={reference_warp}: needs a Pose Encoder with guide_channels={guide} and a denoiser "
+                f"with out_channels={out}, found {found[0]} and {found[1]}; set it as when the parts were trained."
             )
 
     def _attach(self, frame_norm_groups: int | None, reference_pose: bool) -> ExitStack:

@@ -22,7 +22,8 @@ Folder = Annotated[Path, typer.Option("-o", "--out", help="Folder of the whole t
 
 HELD_OUT_SEED, HELD_OUT = 5_000, 64
 TRAINING_SEED = 10_000
-HELD_OUT_CLIPS_SEED, CLIPS_SEED = 6_000, 15_000
+HELD_OUT_CLIPS_SEED, HELD_OUT_CLIPS = 6_000, 16
+CLIPS_SEED, CLIPS = 15_000, 160
 REFERENCES = 3
 
 
@@ -65,18 +66,23 @@ def vae(
 def stage1(
     out: Folder,
     steps: Annotated[int, typer.Option(min=1, help="Steps in all, of 15 pictures for each process.")] = 5_000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the weights and of everything drawn at random.")] = 0,
+    expression: Annotated[
+        bool, typer.Option(help="Whether the Expression Adapter takes part; for the ablation of the paper.")
+    ] = True,
     debug: Debug = False,
 ) -> None:
     """Train denoiser, ReferenceNet, Pose Encoder, Expression Adapter and image encoder on stills."""
     with reported_errors(debug):
         from anifacediff.training.dataset import DrawnSet
         from anifacediff.training.run import Schedule
-        from anifacediff.training.stage1 import train_stage1
+        from anifacediff.training.stage1 import Batch, train_stage1
         from anifacediff.training.vae import load_vae
 
         drawn, held_out = (DrawnSet.open(out / "data" / split).complete() for split in ("train", "held-out"))
-        schedule = Schedule(steps=steps, learning_rate=8e-4)
-        train_stage1(out / "stage1", drawn, held_out, load_vae(out / "vae"), schedule)
+        schedule = Schedule(steps=steps, learning_rate=8e-4, seed=seed)
+        batch = Batch() if expression else Batch(unexpressed=1.0)
+        train_stage1(out / "stage1", drawn, held_out, load_vae(out / "vae"), schedule, batch=batch)
         note(f"Trained: {out / 'stage1'}.")
 
 
@@ -94,7 +100,7 @@ def stage2(
         from anifacediff.training.stage2 import train_stage2
         from anifacediff.training.vae import load_vae
 
-        sizes = {"held-out": (HELD_OUT_CLIPS_SEED, 16), "train": (CLIPS_SEED, 160)}
+        sizes = {"held-out": (HELD_OUT_CLIPS_SEED, HELD_OUT_CLIPS), "train": (CLIPS_SEED, CLIPS)}
         castings = {split: Casting(*size, frames=24, fps=25.0, references=1) for split, size in sizes.items()}
         sets = _drawn(out / "clips", castings)
         schedule = Schedule(steps=steps, learning_rate=1e-3)

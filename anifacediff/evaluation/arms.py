@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 import torch
 
+from anifacediff.conditioning.reference_warp import ReferenceWarp
 from anifacediff.errors import InputError
 from anifacediff.evaluation.animate import Animated, Studio
 from anifacediff.evaluation.scenes import TASKS, Task
@@ -46,6 +47,14 @@ def _mean(studio: Studio, index: int) -> Float[Tensor, "f 3 h w"]:
 
 
 @torch.no_grad()
+def _warp(studio: Studio, index: int) -> Float[Tensor, "f 3 h w"]:
+    scene, align = studio.scenes[index], studio.pipeline.alignment
+    face = align.aligned(align.plan(scene.portrait.parameters, scene.driving[:1]), scene.driving)
+    warp = ReferenceWarp(align.morphable_model, image_size=scene.reference.shape[-1])
+    return warp(scene.reference, scene.portrait.parameters, face).image
+
+
+@torch.no_grad()
 def _through_vae(studio: Studio, index: int) -> Float[Tensor, "f 3 h w"]:
     vae, truth = studio.pipeline.vae, studio.scenes[index].truth
     encoded = vae.encode(truth.to(vae.device, vae.dtype) * 2 - 1, return_dict=False)[0]
@@ -59,6 +68,7 @@ ARMS: Mapping[str, Arm] = MappingProxyType(
         "truth": Arm("the answer itself: what the metrics say of perfection", _truth),
         "vae": Arm("the answer through the autoencoder: as good as the model can get", _through_vae),
         "copy": Arm("the reference, repeated", _copy),
+        "warp": Arm("the reference's pixels, moved with the mesh: no network, and what the guide shows", _warp),
         "mean": Arm("the mean image of all answers of the task", _mean),
         "model": Arm("the pipeline, given true parameters", Animated()),
         "model-tracked": Arm("the pipeline, given parameters read off the pictures", Animated(tracked=True)),

@@ -184,8 +184,8 @@ def train(
     loss: Loss,
     *,
     report: Callable[[], Mapping[str, float]],
-    save_every: float = 120,
-    report_every: float = 300,
+    save_every: float = 120.0,
+    report_every: float = 300.0,
 ) -> None:
     """Train until the schedule's last step; the first of several processes saves, logs and reports.
 

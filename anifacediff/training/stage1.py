@@ -23,21 +23,22 @@ from anifacediff.training.vae import decode_all
 from anifacediff.training.weights import visibility
 
 TIME_POWER = 0.7  # below one: more of the noisy steps, where what is drawn is decided
-UNEXPRESSED = 0.1
 _SHOWN = 6
 
 
 @dataclass(frozen=True)
 class Batch:
-    """How many frames are in a step: one reading of the reference serves several targets.
+    """What is in a step: one reading of the reference serves several targets.
 
     Attributes:
         identities: in a step of one process.
         targets: of each.
+        unexpressed: share of the targets whose expression is kept from the network; 1 trains without the adapter.
     """
 
     identities: int = 3
     targets: int = 5
+    unexpressed: float = 0.1
 
 
 def denoising_loss(
@@ -65,7 +66,7 @@ def denoising_loss(
     order[torch.arange(batch.identities), reference] = -1.0  # comes first
     order = order.argsort(1)
     rows = batch.identities * batch.targets
-    expressed = (torch.rand(rows, 1, 1, generator=generator) >= UNEXPRESSED).float()
+    expressed = (torch.rand(rows, 1, 1, generator=generator) >= batch.unexpressed).float()
     task = stills.task(who, order[:, 0], order[:, 1 : 1 + batch.targets], expressed)
     clean = task.clean
     moments = torch.rand(rows, generator=generator) ** TIME_POWER

@@ -94,7 +94,7 @@ def train_vae(folder: Path, data: DrawnSet, held_out: DrawnSet, schedule: Schedu
         vae.save_pretrained(folder / "model")
         return {"psnr": psnr(decoded, shown).mean().item()}
 
-    train(run, loss, report=report, report_every=120)
+    train(run, loss, report=report, report_every=120.0)
 
 
 def load_vae(folder: Path) -> AutoencoderDC:
