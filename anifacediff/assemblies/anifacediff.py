@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from copy import deepcopy
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -355,7 +356,8 @@ class AniFaceDiffPipeline(DiffusionPipeline):
             driving: parameters of the driver's frames; the result has as many.
             num_inference_steps: denoising steps; as many as suit the weights if not given (the paper: 20 of DDIM).
             guidance_scale: 1 evaluates the denoiser once a step; more contrasts it with one that has neither
-                reference, image token, nor expression (Animate Anyone: 3.5). The paper mentions none.
+                reference, image token, nor expression (Animate Anyone: 3.5); a moved reference, see
+                ``reference_warp``, is seen by both. The paper mentions none, and nano was not trained for it.
             seed: the same seed gives the same video.
             window_size: frames denoised together; 24, or as many as the temporal modules have positions for.
             overlap: frames that neighbouring windows share, 4 if not given; their predictions are averaged at every
@@ -425,13 +427,13 @@ class AniFaceDiffPipeline(DiffusionPipeline):
             guidance=guidance_scale != 1,
             cross_attention_kwargs=self._reference_pose(parameters) if self.config["reference_pose"] else None,
         )
-        driving = driving.to(device)
+        driving, align = driving.to(device), _on(self.alignment, device)
         return ClipDenoiser(
             unet=self.unet,
             video="motion_max_seq_length" in self.unet.config,  # holds for a compiled denoiser too
-            align=_moved(self.alignment, device),
+            align=align,
             pose_encoder=self.pose_encoder,
-            guide=self._guide(image, parameters) if self.config["reference_warp"] else None,
+            guide=self._guide(image, parameters, align) if self.config["reference_warp"] else None,
             expression_adapter=self.expression_adapter,
             alignment=self.alignment.plan(parameters, driving[:1]),
             driving=driving,
@@ -441,14 +443,16 @@ class AniFaceDiffPipeline(DiffusionPipeline):
         )
 
     def _reference_pose(self, parameters: FaceParameters) -> dict[str, Tensor]:
-        maps = _moved(self.alignment, parameters.expression.device)(parameters, parameters).normal
+        maps = _on(self.alignment, parameters.expression.device)(parameters, parameters).normal
         assert maps is not None
         return self.pose_encoder(maps)
 
-    def _guide(self, image: Float[Tensor, "1 3 height width"], parameters: FaceParameters) -> ReferenceGuide:
+    def _guide(
+        self, image: Float[Tensor, "1 3 height width"], parameters: FaceParameters, align: ControlRenderer
+    ) -> ReferenceGuide:
         rasterizer = registry.rasterizers[self.config["rasterizer"]]()
         size = int(self.config["image_size"])
-        warp = ReferenceWarp(self.alignment.morphable_model, image_size=size, rasterizer=rasterizer)
+        warp = ReferenceWarp(align.morphable_model, image_size=size, rasterizer=rasterizer)
         return ReferenceGuide(warp, image, parameters, self._encode)
 
     def _encode(self, image: Float[Tensor, "b 3 height width"]) -> Float[Tensor, "b c h w"]:
@@ -486,8 +490,11 @@ def _autoencoder(folder: Path, index: Mapping[str, Any]) -> type[Autoencoder]:
     )
 
 
-def _moved(renderer: ControlRenderer, device: torch.device) -> ControlRenderer:
-    return renderer.to(device) if isinstance(renderer, nn.Module) else renderer
+def _on(renderer: ControlRenderer, device: torch.device) -> ControlRenderer:
+    """A copy of a renderer on another device; the face model may be in use elsewhere, and stays where it is."""
+    if device.type == "cpu" or not isinstance(renderer, nn.Module):
+        return renderer
+    return deepcopy(renderer).to(device)
 
 
 def _check_picture(image: np.ndarray) -> None:

@@ -79,9 +79,9 @@ def _notes(pipe: AniFaceDiffPipeline, suite: Suite, sampling: Sampling, name: st
     start = sampling.start or pipe.config["start"]
     notes = [
         f"Model: {name}; {steps} steps from {start}, seed {sampling.seed}.",
-        f"Suite {suite.name}: {suite.identities} drawn avatars that no choice was made with, each under its own motion "
-        f"(same) and under other motions (cross, {suite.drivers} each); {suite.frames} frames at {suite.fps} a second, "
-        f"{suite.size} pixels. Intervals: 95 %, bootstrap over avatars.",
+        f"Suite {suite.name}: {suite.identities} avatars drawn from seeds kept for evaluation, each under its own "
+        f"motion (same) and under other motions (cross, {suite.drivers} each); {suite.frames} frames at {suite.fps} a "
+        f"second, {suite.size} pixels. Intervals: 95 %, bootstrap over avatars.",
     ]
     if start == "zeros":
         notes.append("Started from zeros, the model gives one smooth, mean-like answer, not one of many possible ones.")

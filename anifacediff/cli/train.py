@@ -25,12 +25,13 @@ TRAINING_SEED = 10_000
 HELD_OUT_CLIPS_SEED, HELD_OUT_CLIPS = 6_000, 16
 CLIPS_SEED, CLIPS = 15_000, 160
 REFERENCES = 3
+MOST = 5_000  # beyond, seeds would meet those of another set
 
 
 @train.command()
 def data(
     out: Folder,
-    identities: Annotated[int, typer.Option(min=1, help="How many avatars to train on.")] = 3_200,
+    identities: Annotated[int, typer.Option(min=1, max=MOST, help="How many avatars to train on.")] = 3_200,
     share: Annotated[int, typer.Option(min=0, help="Which of several processes this one is, from 0.")] = 0,
     shares: Annotated[int, typer.Option(min=1, help="How many processes draw at once.")] = 1,
     debug: Debug = False,
@@ -98,11 +99,13 @@ def stage2(
         from anifacediff.training.export import averaged_nano
         from anifacediff.training.run import Schedule
         from anifacediff.training.stage2 import train_stage2
+        from anifacediff.training.team import Team
         from anifacediff.training.vae import load_vae
 
         sizes = {"held-out": (HELD_OUT_CLIPS_SEED, HELD_OUT_CLIPS), "train": (CLIPS_SEED, CLIPS)}
         castings = {split: Casting(*size, frames=24, fps=25.0, references=1) for split, size in sizes.items()}
-        sets = _drawn(out / "clips", castings)
+        with Team.gathered().first():
+            sets = _drawn(out / "clips", castings)
         schedule = Schedule(steps=steps, learning_rate=1e-3)
         nano = averaged_nano(out / "stage1")
         train_stage2(out / "stage2", nano, sets["train"], sets["held-out"], load_vae(out / "vae"), schedule)
@@ -132,7 +135,7 @@ def export(
 def reader(
     out: Folder,
     steps: Annotated[int, typer.Option(min=1, help="Steps in all, of 32 pictures each.")] = 2_500,
-    identities: Annotated[int, typer.Option(min=1, help="How many avatars to train on.")] = 1_200,
+    identities: Annotated[int, typer.Option(min=1, max=MOST, help="How many avatars to train on.")] = 1_200,
     debug: Debug = False,
 ) -> None:
     """Draw other avatars, and train the network that reads identity, pose and expression off pictures of them."""
@@ -140,9 +143,11 @@ def reader(
         from anifacediff.training.dataset import Casting
         from anifacediff.training.reader import train_reader
         from anifacediff.training.run import Schedule
+        from anifacediff.training.team import Team
 
         castings = {"held-out": Casting(25_000, 64), "train": Casting(20_000, identities)}
-        sets = _drawn(out / "reader-data", castings)
+        with Team.gathered().first():
+            sets = _drawn(out / "reader-data", castings)
         train_reader(out / "reader", sets["train"], sets["held-out"], Schedule(steps=steps, learning_rate=1e-3))
         note(f"Trained: {out / 'reader' / 'model'}.")
 

@@ -9,11 +9,11 @@ import torch.nn.functional as F
 from anifacediff.errors import InputError, ShapeError
 from anifacediff.geometry.chunks import chunks, frames_at_once
 from anifacediff.geometry.contracts import MorphableModel, Rasterizer
-from anifacediff.geometry.faces import FaceParameters, Similarity
+from anifacediff.geometry.faces import Camera, FaceParameters, Similarity
 from anifacediff.geometry.morphable import posed
 from anifacediff.geometry.rasterizer import SpanRasterizer
 from anifacediff.geometry.snapshots import Topology, vertex_normals
-from anifacediff.shapes import Float, Tensor, check_shape
+from anifacediff.shapes import Float, Tensor, check_finite, check_shape
 
 _COARSE = 32  # cells along a side on which the motion is spread beyond the face
 _REACH = 4  # cells that one of three averages reaches
@@ -26,8 +26,9 @@ class WarpedReference:
 
     Attributes:
         image: f 3 h w, the reference's pixels, moved.
-        shown: f 1 h w, the cosine between a spot's surface and the viewer in the reference: one where the reference
-            shows it frontally, zero where it hides it; fades to zero away from the face.
+        shown: f 1 h w, the cosine between a spot's surface and the camera's axis in the reference: one where the
+            reference shows it frontally, zero where it is turned away; fades to zero away from the face. What hides
+            behind another part of the face, or lies beyond the picture, is not told apart.
     """
 
     image: Float[Tensor, "f 3 h w"]
@@ -38,8 +39,8 @@ class ReferenceWarp:
     """Moves the pixels of a reference as the mesh of its face moves, without any weights.
 
     A pixel that shows a spot of the driving mesh takes the colour of the same spot in the reference. Beyond the mesh
-    the motion is spread and fades, so that hair follows the head and the background stays. What the reference hides is
-    made up of whatever is in the way there; ``shown`` tells.
+    the motion is spread and fades, so that hair follows the head and the background stays. Where the reference hides a
+    spot, whatever is in its way there is seen; ``shown`` tells for spots that are turned away.
 
     Args:
         morphable_model: any :class:`~anifacediff.geometry.MorphableModel`.
@@ -69,12 +70,14 @@ class ReferenceWarp:
 
         Args:
             image: 1 3 h w, the reference, ``image_size`` high and wide.
-            reference: the face in it, one frame; its canvas is brought to ``image_size``.
+            reference: the face in it, one frame; its square canvas is brought to ``image_size``.
             face: f frames to move it to, as :meth:`FacialAlignment.aligned` gives them.
 
         Raises:
             ShapeError: if the image has another size, or the reference is not one frame.
+            InputError: if the image holds NaN or infinity, or a canvas is not square.
         """
+        check_finite("image", image)
         check_shape("image", image, "1 3 h w", 1, 3, self.image_size, self.image_size)
         if len(reference) != 1:
             raise ShapeError(f"reference: expected exactly 1 frame, found {len(reference)}; choose one of them.")
@@ -85,20 +88,22 @@ class ReferenceWarp:
 
     def _source(self, reference: FaceParameters) -> Float[Tensor, "1 v 3"]:
         """Where the reference has each vertex, x and y in pixels, and how frontally it shows it."""
-        screen = self._screen(reference)
-        normals = vertex_normals(screen, self.topology.to(screen.device))
-        frontal = -normals[..., 2:].clamp(max=0)  # depth grows away from the viewer
+        vertices = posed(self.morphable_model, reference)
+        frontal = vertex_normals(vertices, self.topology.to(vertices.device))[..., 2:].clamp(min=0)
+        screen = self._camera("reference", reference).project(vertices)
         return torch.cat([screen[..., :2], frontal], dim=2)
 
-    def _screen(self, face: FaceParameters) -> Float[Tensor, "f v 3"]:
-        scale = torch.full_like(face.box.size, self.image_size / face.canvas[0])
-        camera = face.camera.moved(Similarity(scale, scale.new_zeros(len(face), 2)))
-        return camera.project(posed(self.morphable_model, face))
+    def _camera(self, name: str, face: FaceParameters) -> Camera:
+        height, width = face.canvas
+        if height != width or height < 1:
+            raise InputError(f"{name}.canvas: expected a square, found {height} x {width}; crop before tracking.")
+        scale = torch.full_like(face.box.size, self.image_size / height)
+        return face.camera.moved(Similarity(scale, scale.new_zeros(len(face), 2)))
 
     def _warped(self, image: Tensor, source: Tensor, face: FaceParameters) -> WarpedReference:
         side = self.image_size
         seen = self.rasterizer(
-            self._screen(face),
+            self._camera("face", face).project(posed(self.morphable_model, face)),
             self.topology.triangles.to(source.device),
             height=side,
             width=side,

@@ -17,6 +17,7 @@ from anifacediff.evaluation.measures import Metric, SceneMetric
 from anifacediff.evaluation.results import Row
 from anifacediff.evaluation.scenes import TASKS, Scene, Suite, Task
 from anifacediff.shapes import Float, Tensor
+from anifacediff.synthetic.expression import ExpressiveHead
 
 Progress: TypeAlias = Callable[[int, int], None]
 ClipWatcher: TypeAlias = Callable[[str, Scene, Float[Tensor, "f 3 h w"]], None]
@@ -71,6 +72,13 @@ def _check(pipeline: AniFaceDiffPipeline, suite: Suite, metrics: Mapping[str, Me
     size = int(pipeline.config["image_size"])
     if size != suite.size:
         raise InputError(f"suite.size: {suite.size} pixels, but the pipeline draws {size}; make the suite of its size.")
+    face, drawn = pipeline.alignment.morphable_model, ExpressiveHead()
+    sizes = [(model.num_shape, model.num_expression, model.joint_names) for model in (face, drawn)]
+    if sizes[0] != sizes[1]:
+        raise InputError(
+            f"pipeline: its face model is a {type(face).__name__} with other coefficients than the avatars' "
+            "('expressive'); only pipelines for drawn avatars can be judged by this suite."
+        )
 
 
 def _studios(

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -101,8 +103,11 @@ class DrawnSet:
     @property
     def digest(self) -> str:
         """A fingerprint of what is drawn."""
-        sample = self.pictures[:: max(1, len(self.pictures) // 32), 0]
-        return hashlib.sha256(self.expression.tobytes() + sample.tobytes()).hexdigest()[:16]
+        digest = hashlib.sha256(self.expression.tobytes() + self.eyes.tobytes())
+        every = max(1, len(self.pictures) // 32)
+        for pictures in (self.pictures, self.maps, self.warps, self.shown):
+            digest.update(pictures[::every, -1:].tobytes())
+        return digest.hexdigest()[:16]
 
     @classmethod
     def open(cls, folder: Path) -> "DrawnSet":
@@ -133,17 +138,16 @@ class DrawnSet:
             if found.casting != casting:
                 raise ConfigurationError(f"{folder}: holds {found.casting}, not {casting}; choose another folder.")
             return found
-        folder.mkdir(parents=True, exist_ok=True)
-        images = (casting.identities, casting.frames, casting.size, casting.size, 3)
-        _new(folder / "pictures.npy", np.uint8, images)
-        _new(folder / "maps.npy", np.uint8, images)
-        _new(folder / "expression.npy", np.float32, (*images[:2], len(COMPONENTS)))
-        _new(folder / "eyes.npy", np.float32, (*images[:2], 4))
-        warps = (casting.identities, casting.references, *images[1:])
-        _new(folder / "warps.npy", np.uint8, warps)
-        _new(folder / "shown.npy", np.uint8, warps[:-1])
-        _new(folder / "done.npy", np.bool_, images[:1])
-        (folder / _DESCRIPTION).write_text(json.dumps(asdict(casting), indent=2) + "\n")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=".", suffix=".partial", dir=folder.parent))
+        try:
+            _fill(partial, casting)
+            partial.chmod(0o755)
+            partial.replace(folder)
+        except OSError:
+            shutil.rmtree(partial)
+            if not (folder / _DESCRIPTION).is_file():  # else another process was faster
+                raise
         return cls.open(folder)
 
     def missing(self, share: int = 0, shares: int = 1) -> list[int]:
@@ -189,6 +193,20 @@ def draw_identities(drawn: DrawnSet, missing: Sequence[int]) -> Iterator[int]:
 def to_images(pictures: UInt8[np.ndarray, "f h w 3"]) -> Float[torch.Tensor, "f 3 h w"]:
     """Turn bytes into images in [0, 1]."""
     return torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
+
+
+def _fill(folder: Path, casting: Casting) -> None:
+    """Write a set of which nothing is drawn."""
+    images = (casting.identities, casting.frames, casting.size, casting.size, 3)
+    warps = (casting.identities, casting.references, *images[1:])
+    _new(folder / "pictures.npy", np.uint8, images)
+    _new(folder / "maps.npy", np.uint8, images)
+    _new(folder / "expression.npy", np.float32, (*images[:2], len(COMPONENTS)))
+    _new(folder / "eyes.npy", np.float32, (*images[:2], 4))
+    _new(folder / "warps.npy", np.uint8, warps)
+    _new(folder / "shown.npy", np.uint8, warps[:-1])
+    _new(folder / "done.npy", np.bool_, images[:1])
+    (folder / _DESCRIPTION).write_text(json.dumps(asdict(casting), indent=2) + "\n")
 
 
 def _new(path: Path, dtype: type[np.generic], shape: tuple[int, ...]) -> None:

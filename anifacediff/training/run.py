@@ -82,7 +82,8 @@ class Run:
         self.schedule = schedule
         self.step = 0
         self.team = Team.gathered()
-        self._settings = {**settings, "learning_rate": schedule.learning_rate, "seed": schedule.seed}
+        fixed = {"learning_rate": schedule.learning_rate, "seed": schedule.seed, "processes": self.team.size}
+        self._settings = {**settings, **fixed}
         self._parameters = dict(model.named_parameters())
         self._average = {name: value.detach().clone() for name, value in self._parameters.items()}
         self._optimizer = torch.optim.AdamW(
@@ -97,7 +98,7 @@ class Run:
         """Take one step, and return its loss.
 
         Raises:
-            NotFiniteError: if the loss is NaN or infinite; the weights are then as they were.
+            NotFiniteError: if the loss or its gradient is NaN or infinite; the weights are then as they were.
         """
         for group in self._optimizer.param_groups:
             group["lr"] = self.schedule.rate(self.step)
@@ -107,18 +108,23 @@ class Run:
         mean = value.detach().clone()
         self.team.average([mean])
         if not bool(mean.isfinite()):
-            raise NotFiniteError(
-                f"{self.folder}: the loss of step {self.step} is {mean.item()}. Nothing was saved since the last "
-                f"checkpoint; look at the data, or begin anew with a learning rate below {self.schedule.learning_rate}."
-            )
+            raise self._not_finite("loss", mean)
         self.team.average_gradients(self._parameters.values())
-        nn.utils.clip_grad_norm_(self._parameters.values(), 1.0)
+        norm = nn.utils.clip_grad_norm_(self._parameters.values(), 1.0)
+        if not bool(norm.isfinite()):
+            raise self._not_finite("gradient", norm)
         self._optimizer.step()
         self.step += 1
         decay = min(self.schedule.average, (1 + self.step) / (10 + self.step))
         average, current = (list[Tensor](each.values()) for each in (self._average, self._parameters))
         get_ema_multi_avg_fn(decay)(average, current, self.step)
         return mean.item()
+
+    def _not_finite(self, what: str, value: Tensor) -> NotFiniteError:
+        return NotFiniteError(
+            f"{self.folder}: the {what} of step {self.step} is {value.item()}. Nothing was saved since the last "
+            f"checkpoint; look at the data, or begin anew with a learning rate below {self.schedule.learning_rate}."
+        )
 
     @contextmanager
     def averaged(self) -> Generator[None]:

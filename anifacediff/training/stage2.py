@@ -23,7 +23,7 @@ from anifacediff.training.team import Team
 from anifacediff.training.vae import decode_all
 from anifacediff.training.weights import visibility
 
-LONGEST = 24
+LONGEST = 8  # positions beyond a training clip would never be seen
 HEADS = 4
 SHARED = 0.5  # of the clips start from noise that their frames have in common
 
@@ -38,7 +38,7 @@ class Clips:
     """
 
     clips: int = 2
-    frames: int = 8
+    frames: int = LONGEST
 
 
 def build_temporal(nano: Nano, seed: int) -> TemporalModules:

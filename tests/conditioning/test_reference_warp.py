@@ -127,6 +127,12 @@ def test_bad_input_is_named():
         ReferenceWarp(HEAD, image_size=16)
     with pytest.raises(ShapeError, match="image"):
         warp()(torch.zeros(1, 3, 32, 32), face(), face())
+    with pytest.raises(InputError, match="image"):
+        warp()(torch.full((1, 3, SIZE, SIZE), torch.nan), face(), face())
+    with pytest.raises(InputError, match=r"reference\.canvas: expected a square, found 64 x 128"):
+        warp()(ramps(), replace(face(), canvas=(SIZE, 2 * SIZE)), face())
+    with pytest.raises(InputError, match=r"face\.canvas"):
+        warp()(ramps(), face(), replace(face(), canvas=(SIZE, 2 * SIZE)))
     with pytest.raises(ShapeError, match="exactly 1 frame, found 2"):
         warp()(ramps(), face(frames=2), face())
 

@@ -149,3 +149,15 @@ def test_what_cannot_be_measured_is_refused(pipeline: AniFaceDiffPipeline):
         run_benchmark(pipeline, replace(SUITE, size=64), ("truth",), PIXEL_METRICS)
     with pytest.raises(InputError, match="need a tracker"):
         run_benchmark(pipeline, SUITE, ("model-tracked",), PIXEL_METRICS)
+
+
+def test_a_pipeline_of_another_face_model_is_refused_at_once():
+    with pytest.raises(InputError, match="ParametricHead"):
+        run_benchmark(AniFaceDiffPipeline.untrained(), replace(SUITE, size=128), ("copy",), PIXEL_METRICS)
+
+
+def test_the_moved_reference_is_nearer_to_the_truth_than_the_reference(pipeline: AniFaceDiffPipeline):
+    rows = run_benchmark(pipeline, SUITE, ("copy", "warp"), {"psnr": PIXEL_METRICS["psnr"]})
+    found = {(row.task, row.arm): row.mean for row in rows}
+    for task in ("same", "cross"):
+        assert found[task, "warp"] > found[task, "copy"] + 0.5

@@ -121,3 +121,15 @@ def test_a_loss_that_is_nan_stops_and_leaves_the_weights(tmp_path: Path):
     with pytest.raises(NotFiniteError, match="step 2"):
         run.advance(lambda generator: loss_of(run)(generator) * float("nan"))
     assert all(torch.equal(a, b) for a, b in zip(run.model.parameters(), before, strict=True))
+
+
+def test_a_gradient_that_is_not_finite_leaves_the_weights(tmp_path: Path):
+    run = begin(tmp_path)
+    before = [parameter.clone() for parameter in run.model.parameters()]
+
+    def steep(_: torch.Generator) -> torch.Tensor:
+        return sum((0 * parameter).sqrt().sum() for parameter in run.model.parameters()) + torch.zeros(())
+
+    with pytest.raises(NotFiniteError, match="gradient of step 0"):
+        run.advance(steep)
+    assert all(torch.equal(a, b) for a, b in zip(before, run.model.parameters(), strict=True))

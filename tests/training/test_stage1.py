@@ -59,13 +59,15 @@ def test_the_pipeline_draws_what_training_drew(stills: EncodedSet, drawn: DrawnS
     reference = Face(drawn.pictures[0, 0], motion[:1])
     encoded = EncodedSet.encoded(drawn, vae, tmp_path / "latents")
     who, first = torch.tensor([0]), torch.tensor([0])
-    conditions = encoded.task(who, first, torch.tensor([[0]]), torch.ones(1, 1, 1)).conditions
+    conditions = encoded.task(who, first, torch.tensor([[0, 2]]), torch.ones(2, 1, 1)).conditions
     expected = decode(vae, draw(nano, build_scheduler(), conditions, steps=3))
     export(nano, vae, tmp_path / "pipeline")
     pipe = AniFaceDiffPipeline.from_pretrained(tmp_path / "pipeline")
-    found = next(pipe.stream(reference, motion[:1], num_inference_steps=3, start="zeros")).image
-    truth = (expected[0].clamp(0, 1) * 255).permute(1, 2, 0).detach().numpy()
-    assert np.abs(found - truth).mean() < 1.5
+    frames = pipe.stream(reference, motion, num_inference_steps=3, start="zeros")
+    first, _, last = (frame.image for frame in frames)
+    truth = (expected.clamp(0, 1) * 255).permute(0, 2, 3, 1).detach().numpy()
+    assert np.abs(np.stack([first, last]) - truth).mean() < 1.5
+    assert np.abs(truth[0] - truth[1]).mean() > 3
     assert max(path.stat().st_size for path in (tmp_path / "pipeline").rglob("*.safetensors")) < 16 * 2**20
 
 
