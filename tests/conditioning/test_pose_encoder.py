@@ -139,6 +139,7 @@ def test_positions_tell_places_apart_and_start_unheard():
     plain = PoseEncoder(block_out_channels=(4, 8, 8, 8), out_channels=16)
     encoder = PoseEncoder(block_out_channels=(4, 8, 8, 8), out_channels=16, positions=True)
     assert not encoder.features(maps).any()
+    assert encoder.position_out is not None
     torch.nn.init.orthogonal_(encoder.position_out.weight[:, :, 0, 0])
     code = encoder.features(maps)
     assert torch.equal(code[0], code[1])
