@@ -315,7 +315,7 @@ def test_every_hook_has_a_catalogue_and_a_docstring_of_one_line():
 
 OURS = {
     "morphable_models": {"parametric", "expressive"},
-    "trackers": set[str](),
+    "trackers": {"drawn"},
     "rasterizers": {"span"},
     "control_renderers": {"facial_alignment"},
     "attention_adapters": {"expression"},

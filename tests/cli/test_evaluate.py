@@ -35,7 +35,7 @@ def test_a_folder_has_figures_table_and_pictures(tmp_path: Path, model: Path):
     for name in ("table.md", "index.html"):
         text = (folder / name).read_text()
         assert "UNTRAINED: unet." in text
-        assert "2 drawn avatars" in text
+        assert "2 avatars drawn" in text
         assert "1 steps from noise, seed 0" in text
     assert {path.name for path in (folder / "pictures").iterdir()} == {
         *("same.webp", "same-0.png", "same-1.png"),
