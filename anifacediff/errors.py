@@ -33,6 +33,10 @@ class OutputError(AniFaceDiffError, OSError):
     """A result cannot be written where it was asked for."""
 
 
+class AssetError(AniFaceDiffError, OSError):
+    """A file that its users obtain themselves is missing, damaged, or of another kind."""
+
+
 class AttachmentError(AniFaceDiffError, RuntimeError):
     """Something cannot be attached to a network, or what was attached is no longer in place."""
 

@@ -43,6 +43,7 @@ from anifacediff.errors import AmbiguousComponentError, PluginError, UnknownComp
 if TYPE_CHECKING:
     from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 
+    from anifacediff.assets.contracts import Asset
     from anifacediff.backbone.contracts import ReferenceNetwork, TemporalNetwork
     from anifacediff.conditioning.contracts import AttentionAdapter, ControlRenderer
     from anifacediff.evaluation.contracts import ClipMetric, SetMetric
@@ -105,6 +106,11 @@ class HookSpecs:
     @hookspec
     def anifacediff_metrics(self) -> Mapping[str, Loader[Callable[..., "ClipMetric | SetMetric"]]]:
         """Offer measures of how good animations are: of one clip, or of a set of clips."""
+        ...
+
+    @hookspec
+    def anifacediff_assets(self) -> Mapping[str, Loader[Callable[[], "Asset"]]]:
+        """Offer descriptions of files that users obtain themselves, and how they are converted."""
         ...
 
 
@@ -271,6 +277,7 @@ class Registry:
         self.temporal_modules = Catalogue[type["TemporalNetwork"]]("temporal_modules", self._discover)
         self.assemblies = Catalogue[type["DiffusionPipeline"]]("assemblies", self._discover)
         self.metrics = Catalogue[Callable[..., "ClipMetric | SetMetric"]]("metrics", self._discover)
+        self.assets = Catalogue[Callable[[], "Asset"]]("assets", self._discover)
 
     def plugins(self) -> tuple[PluginStatus, ...]:
         """List every plugin found, with what it offers or why it is not loaded."""

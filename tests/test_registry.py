@@ -322,6 +322,7 @@ OURS = {
     "reference_nets": {"reference_net"},
     "temporal_modules": {"animatediff"},
     "assemblies": {"anifacediff"},
+    "assets": set[str](),
     "metrics": {"psnr", "ssim", "temporal_error", "lpips", "fid", "fvd", "csim", "apd", "aed"},
 }
 

@@ -66,7 +66,7 @@ class ClipDenoiser:
         """
         guided = self.guidance_scale != 1
         tokens = self.token.expand(len(frames), -1, -1)
-        expression = self.driving.expression[list(frames)]
+        expression = self.driving.expression_code[list(frames)]
         condition = {
             "reference_features": self.reference_features,
             "pose_features": self._features(frames),

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from anifacediff.errors import (
     AmbiguousComponentError,
     AniFaceDiffError,
+    AssetError,
     AttachmentError,
     CheckpointError,
     ConfigurationError,
@@ -36,6 +37,7 @@ _EXIT_CODES: tuple[tuple[type[AniFaceDiffError], int], ...] = (
     (ConfigurationError, BAD_INPUT),
     (MediaError, BAD_INPUT),
     (PluginError, BAD_COMPONENT),
+    (AssetError, BAD_COMPONENT),
     (CheckpointError, BAD_COMPONENT),
     (UnknownComponentError, BAD_COMPONENT),
     (AmbiguousComponentError, BAD_COMPONENT),

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from anifacediff.geometry.fragments import Fragments as Fragments
     from anifacediff.geometry.head import ParametricHead as ParametricHead
     from anifacediff.geometry.morphable import SkinnedModel as SkinnedModel
+    from anifacediff.geometry.perspective import Perspective as Perspective
     from anifacediff.geometry.rasterizer import SpanRasterizer as SpanRasterizer
     from anifacediff.geometry.snapshots import CONVENTIONS as CONVENTIONS
     from anifacediff.geometry.snapshots import ControlMaps as ControlMaps
@@ -31,6 +32,7 @@ else:
             "fragments": ("Fragments",),
             "head": ("ParametricHead",),
             "morphable": ("SkinnedModel",),
+            "perspective": ("Perspective",),
             "rasterizer": ("SpanRasterizer",),
             "snapshots": ("CONVENTIONS", "ControlMaps", "Topology", "render_maps"),
         },

@@ -201,6 +201,8 @@ class FaceParameters:
         camera: projects model space to pixels of the canvas.
         box: the face box in pixels of the canvas.
         canvas: height and width of the canvas in pixels.
+        gaze: f n, where the eyes look, as its source counts it, if that is told apart from the expression.
+        eyelids: f 2, how far the left and the right lids are closed, 0 to 1, if told apart from the expression.
 
     Values are looked at for NaN where parameters are made, not in the slices and copies made of them.
 
@@ -215,35 +217,32 @@ class FaceParameters:
     camera: Camera
     box: Box
     canvas: tuple[int, int]
+    gaze: Float[Tensor, "f n"] | None = None
+    eyelids: Float[Tensor, "f 2"] | None = None
 
     def __post_init__(self) -> None:
         self._check_shapes()
-        check_finite("FaceParameters.shape", self.shape)
-        check_finite("FaceParameters.expression", self.expression)
-        check_finite("FaceParameters.pose", self.pose)
+        for name, values in self._coefficients().items():
+            check_finite(f"FaceParameters.{name}", values)
         check_finite("FaceParameters.box.corners", self.box.corners)
 
     def __len__(self) -> int:
         return self.shape.shape[0]
 
     def __getitem__(self, frames: slice) -> "FaceParameters":
-        return self._changed(
-            shape=self.shape[frames],
-            expression=self.expression[frames],
-            pose=self.pose[frames],
-            camera=self.camera[frames],
-            box=self.box[frames],
-        )
+        rows = {name: values[frames] for name, values in self._coefficients().items()}
+        return self._changed(**rows, camera=self.camera[frames], box=self.box[frames])
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "FaceParameters":
         """Return a copy on another device or in another precision."""
-        return self._changed(
-            shape=self.shape.to(device=device, dtype=dtype),
-            expression=self.expression.to(device=device, dtype=dtype),
-            pose=self.pose.to(device=device, dtype=dtype),
-            camera=self.camera.to(device, dtype),
-            box=self.box.to(device, dtype),
-        )
+        moved = {name: values.to(device=device, dtype=dtype) for name, values in self._coefficients().items()}
+        return self._changed(**moved, camera=self.camera.to(device, dtype), box=self.box.to(device, dtype))
+
+    @property
+    def expression_code(self) -> Float[Tensor, "f e"]:
+        """All that is known of the expression: the coefficients, then gaze and eyelids where there are any."""
+        parts = (self.expression, self.gaze, self.eyelids)
+        return torch.cat([part for part in parts if part is not None], dim=1)
 
     def moved(self, similarity: Similarity, canvas: tuple[int, int] | None = None) -> "FaceParameters":
         """The same faces after a similarity of the image plane, on a canvas of another size if given."""
@@ -267,6 +266,16 @@ class FaceParameters:
         frames = len(self)
         check_shape("FaceParameters.expression", self.expression, "f e", frames, None)
         check_shape("FaceParameters.pose", self.pose, "f j 3", frames, None, 3)
+        if self.gaze is not None:
+            check_shape("FaceParameters.gaze", self.gaze, "f n", frames, None)
+        if self.eyelids is not None:
+            check_shape("FaceParameters.eyelids", self.eyelids, "f 2", frames, 2)
         check_shape("FaceParameters.box.corners", self.box.corners, "f 4", frames, 4)
         if len(self.camera) != frames:
             raise ShapeError(f"FaceParameters.camera: has {len(self.camera)} frames, but shape has {frames}.")
+
+    def _coefficients(self) -> dict[str, Tensor]:
+        """Every tensor but those of camera and box."""
+        named = {"shape": self.shape, "expression": self.expression, "pose": self.pose}
+        optional = {"gaze": self.gaze, "eyelids": self.eyelids}
+        return named | {name: values for name, values in optional.items() if values is not None}

@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from anifacediff.tracking.contracts import LandmarkDetector as LandmarkDetector
     from anifacediff.tracking.contracts import ManualBox as ManualBox
     from anifacediff.tracking.contracts import ManualTracker as ManualTracker
+    from anifacediff.tracking.contracts import ParameterTracker as ParameterTracker
     from anifacediff.tracking.contracts import Tracker as Tracker
     from anifacediff.tracking.fit import LandmarkFit as LandmarkFit
     from anifacediff.tracking.fit import reprojection_error as reprojection_error
@@ -25,7 +26,14 @@ else:
     __getattr__, __all__ = lazy_exports(
         __name__,
         {
-            "contracts": ("DetectedFace", "LandmarkDetector", "ManualBox", "ManualTracker", "Tracker"),
+            "contracts": (
+                "DetectedFace",
+                "LandmarkDetector",
+                "ManualBox",
+                "ManualTracker",
+                "ParameterTracker",
+                "Tracker",
+            ),
             "fit": ("LandmarkFit", "reprojection_error"),
             "smoothing": ("smooth_parameters", "smooth_signal"),
             "track": (

@@ -1,5 +1,6 @@
 """What a face tracker must offer, and the faces it finds; plugins implement :class:`Tracker`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -7,6 +8,9 @@ import numpy as np
 from jaxtyping import Float, Float64, UInt8
 
 from anifacediff.errors import InputError
+from anifacediff.geometry.contracts import MorphableModel
+from anifacediff.geometry.faces import FaceParameters
+from anifacediff.shapes import Tensor
 
 NUM_LANDMARKS = 68
 
@@ -63,6 +67,28 @@ class LandmarkDetector(Protocol):
 
     def inside(self, image: UInt8[np.ndarray, "h w 3"], box: FaceRectangle) -> DetectedFace:
         """Place the landmarks of the face inside ``box`` (left, top, right, bottom in pixels) of an RGB image."""
+        ...
+
+
+@runtime_checkable
+class ParameterTracker(Tracker, Protocol):
+    """A tracker that reads a model's parameters off the faces itself, so that nothing is fitted to landmarks."""
+
+    @property
+    def model(self) -> MorphableModel:
+        """Whose parameters they are."""
+        ...
+
+    def estimate(self, images: Float[Tensor, "f 3 h w"], faces: Sequence[DetectedFace]) -> FaceParameters:
+        """Read the parameters of one face in each picture.
+
+        Args:
+            images: f 3 h w, RGB in [0, 1].
+            faces: f, where to look.
+
+        Returns:
+            Parameters of f frames, in pixels of the pictures.
+        """
         ...
 
 

@@ -41,7 +41,7 @@ def smooth_signal(values: Float[Tensor, "f *n"], strength: float) -> Float[Tenso
 
 
 def smooth_parameters(parameters: FaceParameters, strength: float) -> FaceParameters:
-    """Smooth expression, pose, camera and box over the frames; rotations stay rotations, the identity stays.
+    """Smooth expression, gaze, lids, pose, camera and box over the frames; rotations stay rotations, the identity stays.
 
     Args:
         parameters: consecutive frames of a clip. A camera that is no :class:`PerFrame` is left as it is.
@@ -60,6 +60,8 @@ def smooth_parameters(parameters: FaceParameters, strength: float) -> FaceParame
         pose=axis_angle(nearest_rotation(smooth(rotation_matrix(parameters.pose)))),
         camera=camera.map(smooth) if isinstance(camera, PerFrame) else camera,
         box=parameters.box.map(smooth),
+        gaze=None if parameters.gaze is None else smooth(parameters.gaze),
+        eyelids=None if parameters.eyelids is None else smooth(parameters.eyelids),
     )
 
 

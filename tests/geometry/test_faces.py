@@ -196,3 +196,29 @@ def test_a_camera_refuses_nan():
 def test_a_camera_has_a_positive_scale():
     with pytest.raises(InputError, match=r"WeakPerspective\.scale: must be positive, found -2\.0"):
         WeakPerspective(torch.tensor([1.0, -2.0]), torch.zeros(2, 2))
+
+
+def told(frames: int = 3) -> FaceParameters:
+    return replace(face(frames), gaze=torch.arange(4.0 * frames).view(frames, 4), eyelids=torch.rand(frames, 2))
+
+
+def test_gaze_and_eyelids_join_the_expression_code() -> None:
+    plain, both = face(), told()
+    assert torch.equal(plain.expression_code, plain.expression)
+    assert both.gaze is not None
+    assert both.eyelids is not None
+    expected = torch.cat([both.expression, both.gaze, both.eyelids], dim=1)
+    assert torch.equal(both.expression_code, expected)
+    assert torch.equal(both[1:].expression_code, expected[1:])
+    assert both.to(dtype=torch.float64).expression_code.dtype == torch.float64
+    assert torch.equal(both.moved(Similarity(torch.ones(3), torch.zeros(3, 2))).expression_code, expected)
+
+
+def test_gaze_and_eyelids_of_other_frames_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    with pytest.raises(ShapeError, match=r"gaze: expected shape \(f n\) = \(3, any\)"):
+        replace(face(), gaze=torch.zeros(2, 4))
+    with pytest.raises(ShapeError, match=r"eyelids: expected shape \(f 2\) = \(3, 2\)"):
+        replace(face(), eyelids=torch.zeros(3, 3))
+    with pytest.raises(InputError, match=r"FaceParameters.eyelids: 6 of 6"):
+        replace(face(), eyelids=torch.full((3, 2), torch.nan))
