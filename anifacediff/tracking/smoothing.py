@@ -41,7 +41,7 @@ def smooth_signal(values: Float[Tensor, "f *n"], strength: float) -> Float[Tenso
 
 
 def smooth_parameters(parameters: FaceParameters, strength: float) -> FaceParameters:
-    """Smooth expression, gaze, lids, pose, camera and box over the frames; rotations stay rotations, the identity stays.
+    """Smooth all but the identity over the frames; rotations stay rotations.
 
     Args:
         parameters: consecutive frames of a clip. A camera that is no :class:`PerFrame` is left as it is.
