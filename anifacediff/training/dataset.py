@@ -4,7 +4,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from anifacediff.errors import ConfigurationError, InputError
 from anifacediff.media.pictures import to_pictures
 from anifacediff.synthetic.artist import AvatarArtist
 from anifacediff.synthetic.casting import random_avatar
-from anifacediff.synthetic.expression import COMPONENTS, ExpressiveHead
+from anifacediff.synthetic.expression import COMPONENTS, DEFAULT_WITHHELD, ExpressiveHead
 from anifacediff.synthetic.motion import random_motion
 from anifacediff.synthetic.regions import eye_region, true_landmarks
 
@@ -38,6 +38,7 @@ class Casting:
         size: height and width in pixels.
         fps: frames per second; at the usual rate, frames have little to do with each other.
         references: how many of the first frames are warped to all frames.
+        withheld: components of the expression, or groups of them, that control maps and warps do not show.
 
     Raises:
         InputError: if there is no avatar, or fewer than two pictures of each.
@@ -49,6 +50,7 @@ class Casting:
     size: int = 128
     fps: float = _LOOSE
     references: int = 0
+    withheld: tuple[str, ...] = DEFAULT_WITHHELD
 
     def __post_init__(self) -> None:
         if self.identities < 1 or self.frames < 2 or self.size < 1 or self.first_seed < 0:
@@ -62,6 +64,11 @@ class Casting:
         """The seeds of the avatars."""
         return range(self.first_seed, self.first_seed + self.identities)
 
+    @property
+    def settings(self) -> Mapping[str, str | int | float]:
+        """The fields, as a run notes them down."""
+        return {**asdict(self), "withheld": ", ".join(self.withheld)}
+
 
 @dataclass(frozen=True)
 class DrawnSet:
@@ -70,7 +77,7 @@ class DrawnSet:
     Attributes:
         casting: who is in it.
         pictures: n identities, f frames, RGB.
-        maps: the control maps, as the pipeline draws them: what is withheld from the mesh by default is.
+        maps: the control maps, as the pipeline draws them.
         expression: n f e, all of the expression, in standard deviations.
         eyes: n f 4, left, top, right and bottom of the region of the eyes, in pixels.
         warps: n r f, the first r frames as :class:`~anifacediff.conditioning.ReferenceWarp` moves them to each frame.
@@ -117,10 +124,11 @@ class DrawnSet:
             InputError: if there is none.
         """
         try:
-            casting = Casting(**json.loads((folder / _DESCRIPTION).read_text()))
+            found = json.loads((folder / _DESCRIPTION).read_text())
+            casting = Casting(**found | {"withheld": tuple(found["withheld"])})
             names = [field.name for field in fields(cls) if field.name != "casting"]
             arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r+") for name in names}
-        except (OSError, TypeError, ValueError) as error:
+        except (OSError, KeyError, TypeError, ValueError) as error:
             raise InputError(
                 f"{folder}: holds no drawn set ({error}); make one with `anifacediff train data`."
             ) from error
@@ -169,8 +177,8 @@ def draw_identities(drawn: DrawnSet, missing: Sequence[int]) -> Iterator[int]:
     """
     casting = drawn.casting
     artist = AvatarArtist()
-    align = FacialAlignment(ExpressiveHead(), image_size=casting.size)
-    warp = ReferenceWarp(ExpressiveHead(), image_size=casting.size)
+    head = ExpressiveHead(withheld=casting.withheld)
+    align, warp = FacialAlignment(head, image_size=casting.size), ReferenceWarp(head, image_size=casting.size)
     for index in missing:
         seed = casting.seeds[index]
         avatar = random_avatar(seed)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import asdict
 from itertools import accumulate, pairwise
 from pathlib import Path
 
@@ -80,7 +79,7 @@ def train_reader(folder: Path, data: DrawnSet, held_out: DrawnSet, schedule: Sch
     reader = FaceReader(num_shape=truth.shape.shape[1], num_joints=truth.pose.shape[1])
     reader.standardize(truth.packed())
     reader.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    run = Run(folder, reader, schedule, {**asdict(data.casting), "data": data.digest, "batch": batch})
+    run = Run(folder, reader, schedule, {**data.casting.settings, "data": data.digest, "batch": batch})
 
     def loss(generator: torch.Generator) -> Float[Tensor, ""]:
         who = torch.randperm(data.casting.identities, generator=generator)[:batch].repeat_interleave(2)

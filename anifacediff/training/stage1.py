@@ -119,7 +119,7 @@ def train_stage1(
         stills, judged = (EncodedSet.encoded(drawn, vae, folder) for drawn in (data, held_out))
     nano = Nano(schedule.seed)
     nano.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    settings = {**asdict(data.casting), **asdict(batch), "data": data.digest, "vae": fingerprint(vae)}
+    settings = {**data.casting.settings, **asdict(batch), "data": data.digest, "vae": fingerprint(vae)}
     run = Run(folder, nano, schedule, settings)
     scheduler = build_scheduler()
     weight = visibility(vae, torch.from_numpy(stills.latents[:8, 0].astype(np.float32)))

@@ -122,7 +122,7 @@ def train_stage2(
     with Team.gathered().first():
         encoded, judged = (EncodedSet.encoded(drawn, vae, folder) for drawn in (data, held_out))
     temporal = build_temporal(nano, schedule.seed)
-    settings = {**asdict(data.casting), **asdict(batch), "data": data.digest, "vae": fingerprint(vae)}
+    settings = {**data.casting.settings, **asdict(batch), "data": data.digest, "vae": fingerprint(vae)}
     run = Run(folder, temporal, schedule, settings)
     scheduler = build_scheduler()
     weight = visibility(vae, torch.from_numpy(encoded.latents[:8, 0].astype(np.float32)))

@@ -1,7 +1,6 @@
 """Training the autoencoder."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -78,7 +77,7 @@ def train_vae(folder: Path, data: DrawnSet, held_out: DrawnSet, schedule: Schedu
     vae = build_vae(schedule.seed)
     vae.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     start_linear(vae, to_images(data.pictures[:: max(1, len(data.pictures) // 100), 0]) * 2 - 1)
-    run = Run(folder, vae, schedule, {**asdict(data.casting), "data": data.digest, "batch": batch})
+    run = Run(folder, vae, schedule, {**data.casting.settings, "data": data.digest, "batch": batch})
     shown = to_images(held_out.pictures[:64, 0])
 
     def loss(generator: torch.Generator) -> Float[Tensor, ""]:

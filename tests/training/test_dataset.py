@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,17 @@ def test_what_is_drawn_depends_on_the_seeds_alone(tmp_path: Path):
     assert (whole.pictures.reshape(4, -1).std(1) > 10).all()
     assert (whole.maps.reshape(4, -1).max(1) > 200).all()
     assert not np.array_equal(whole.expression[0], whole.expression[1])
+
+
+def test_what_is_withheld_shows_in_no_map(tmp_path: Path):
+    usual = drawn(tmp_path / "usual", [0])
+    casting = replace(SMALL, withheld=("jaw", "lips"))
+    other = DrawnSet.create(tmp_path / "other", casting)
+    assert list(draw_identities(other, [0])) == [0]
+    assert DrawnSet.open(tmp_path / "other").casting == casting
+    assert np.array_equal(usual.pictures, other.pictures)
+    assert not np.array_equal(usual.maps, other.maps)
+    assert casting.settings["withheld"] == "jaw, lips"
 
 
 def test_processes_share_what_is_missing(tmp_path: Path):
