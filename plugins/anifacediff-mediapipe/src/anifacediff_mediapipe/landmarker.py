@@ -1,0 +1,115 @@
+"""MediaPipe's Face Landmarker: opened safely, quietly, and answered in arrays."""
+
+import atexit
+import hashlib
+import os
+import weakref
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+from mediapipe import Image, ImageFormat
+from mediapipe.tasks.python import BaseOptions
+from mediapipe.tasks.python.vision import FaceLandmarker, FaceLandmarkerOptions
+
+from anifacediff.errors import AssetError
+from anifacediff_mediapipe.asset import BUNDLE, face_landmarker
+from anifacediff_mediapipe.faces import MediapipeFace
+
+_HALF = np.array([0.5, 0.5, 0.0])  # MediaPipe counts the centre of the top-left pixel as (0, 0)
+
+
+class Landmarker:
+    """Finds faces in images, each by itself.
+
+    Args:
+        path: the bundle, ``face_landmarker.task``.
+        most_faces: how many faces are looked for.
+        confidence: of detection and of presence, below which a face is dropped, 0 to 1.
+        sha256: what the bundle must hash to, since a damaged one could crash MediaPipe's native code; None for
+            another bundle that you trust.
+
+    Raises:
+        AssetError: if the bundle is missing, is not the one expected, or cannot be read by MediaPipe.
+    """
+
+    def __init__(self, path: Path, *, most_faces: int, confidence: float, sha256: str | None) -> None:
+        options = FaceLandmarkerOptions(
+            BaseOptions(model_asset_buffer=_read(path, sha256)),
+            num_faces=most_faces,
+            min_face_detection_confidence=confidence,
+            min_face_presence_confidence=confidence,
+            output_face_blendshapes=True,
+            output_facial_transformation_matrixes=True,
+        )
+        try:
+            with _silent():
+                self._landmarker = FaceLandmarker.create_from_options(options)
+                self(np.zeros((8, 8, 3), np.uint8))  # what is left to say is said in the first run
+        except (RuntimeError, ValueError, OSError) as error:
+            raise AssetError(f"{path}: MediaPipe cannot read it: {error} {_where_from()}") from error
+        atexit.register(_abandon, weakref.ref(self._landmarker))
+
+    def __call__(self, image: UInt8[np.ndarray, "h w 3"]) -> tuple[MediapipeFace, ...]:
+        """Find the faces of an RGB image, in no particular order."""
+        found: Any = self._landmarker.detect(Image(ImageFormat.SRGB, np.ascontiguousarray(image)))
+        unit = np.array([image.shape[1], image.shape[0], image.shape[1]], dtype=np.float64)
+        faces = zip(found.face_landmarks, found.face_blendshapes, found.facial_transformation_matrixes, strict=True)
+        return tuple(
+            MediapipeFace(
+                points=np.array([(point.x, point.y, point.z) for point in points], dtype=np.float64) * unit + _HALF,
+                blendshapes=np.array([shape.score for shape in shapes], dtype=np.float64),
+                transform=np.array(transform, dtype=np.float64),
+            )
+            for points, shapes, transform in faces
+        )
+
+
+def _read(path: Path, sha256: str | None) -> bytes:
+    try:
+        size = path.stat().st_size
+        if size > BUNDLE.most_bytes:
+            raise AssetError(f"{path}: {size} bytes are more than the {BUNDLE.most_bytes} allowed. {_where_from()}")
+        bundle = path.read_bytes()
+    except FileNotFoundError as error:
+        raise AssetError(f"{path}: there is no such file. {_where_from()}") from error
+    except OSError as error:
+        if isinstance(error, AssetError):
+            raise
+        raise AssetError(f"{path}: cannot be read: {error}. {_where_from()}") from error
+    found = hashlib.sha256(bundle).hexdigest()
+    if sha256 is not None and found != sha256:
+        raise AssetError(
+            f"{path}: damaged, or another file: its sha256 is {found}, expected {sha256}. {_where_from()} "
+            "For another bundle that you trust, pass its sha256, or None."
+        )
+    return bundle
+
+
+def _where_from() -> str:
+    asset = face_landmarker()
+    terms = f"licence: {asset.licence.name}, commercial use: {asset.licence.commercial}"
+    return f"{BUNDLE.name} is needed by {asset.purpose}; it comes from {asset.source} ({terms})."
+
+
+def _abandon(landmarker: "weakref.ref[FaceLandmarker]") -> None:
+    """Let a landmarker end with the process: MediaPipe cannot close it then, and would print that it failed."""
+    alive = landmarker()
+    if alive is not None:
+        alive._handle = None  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
+
+
+@contextmanager
+def _silent() -> Generator[None]:
+    """Keep what native code writes to the standard error stream from appearing; its errors come as exceptions."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
