@@ -68,6 +68,10 @@ class Workshop(Protocol):
         """Make an object, or an Unfinished one if its state follows; raise RefusedError if the name makes none."""
         ...
 
+    def beside(self, key: Any) -> object:
+        """Make the object that lies beside the pickle under a key; raise RefusedError if there can be none."""
+        ...
+
 
 class Machine:
     """Runs one pickle.
@@ -148,6 +152,8 @@ class Machine:
                 self._make(*self._last(2))
             case "BUILD":
                 self._build(*self._last(2))
+            case "BINPERSID":
+                self._push(self._workshop.beside(*self._last(1)))
             case name:
                 raise RefusedError(f"the opcode {name}")
 
@@ -199,6 +205,9 @@ class Machine:
         self._push(self._workshop.make(name, arguments))
 
     def _build(self, unfinished: Any, state: Any) -> None:
+        if isinstance(unfinished, dict):  # attributes of an OrderedDict, such as versions, are of no use
+            self._push(unfinished)
+            return
         if not isinstance(unfinished, Unfinished):
             raise RefusedError(f"a state for a {type(unfinished).__name__}")
         built = unfinished.build(state)

@@ -25,7 +25,7 @@ class Parts:
 
     def __init__(self, most_bytes: int):
         self._left = most_bytes
-        kinds = {
+        self._calls: dict[str, Callable[..., object]] = {
             **{f"{core}.multiarray._reconstruct": self._empty_array for core in ("numpy.core", "numpy._core")},
             **{f"{core}.multiarray.scalar": self._scalar for core in ("numpy.core", "numpy._core")},
             **{f"{core}.numeric._frombuffer": self._from_buffer for core in ("numpy.core", "numpy._core")},
@@ -38,7 +38,6 @@ class Parts:
             "_codecs.encode": self._encoded,
             "collections.OrderedDict": self._ordered,
         }
-        self._calls: dict[str, Callable[..., object]] = kinds
         sparse = {"csc": self._csc, "csr": self._csr, "coo": self._coo}
         self._states: dict[str, Callable[[dict[str, Any]], object]] = {
             "chumpy.ch.Ch": self._chumpy,
@@ -62,6 +61,10 @@ class Parts:
         if call is not None:
             return call(*arguments)
         return self._instance(name, *arguments)
+
+    def beside(self, key: Any) -> object:
+        """Refuse: nothing lies beside a pickle of arrays."""
+        raise RefusedError("an object that lies beside it")
 
     def _spend(self, size: int) -> None:
         self._left -= size
