@@ -45,10 +45,9 @@ class TorchParts:
             "collections.Counter": self._dictionary,
             "torch._utils._rebuild_tensor": self._tensor,
             "torch._utils._rebuild_tensor_v2": self._tensor,
-            "torch._utils._rebuild_parameter": lambda tensor, *_: tensor,
-            "torch.Size": lambda _: _Value(),
-            "torch.device": lambda *_: _Value(),
-            "builtins.set": lambda _: _Value(),
+            "torch._utils._rebuild_parameter": self._value,
+            "torch.Size": self._value,
+            "torch.device": self._value,
         }
 
     def check(self, name: Global) -> None:
@@ -77,6 +76,9 @@ class TorchParts:
         last = first + sum((size - 1) * stride for size, stride in steps) if count else first - 1
         if last >= _of(storage, _Storage).count or count > storage.count:
             raise ValueError(f"a tensor of {count} numbers up to number {last} in a storage of {storage.count}")
+        return _Value()
+
+    def _value(self, *_: object) -> _Value:
         return _Value()
 
     def _dictionary(self, *_: object) -> dict[str, Any]:
