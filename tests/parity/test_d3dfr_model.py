@@ -5,6 +5,7 @@ import golden
 import pytest
 import torch
 from anifacediff_bfm.coefficients import Coefficients, rotation_of, to_parameters
+from anifacediff_bfm.layout import from_published
 from anifacediff_bfm.light import lit
 from anifacediff_bfm.model import BfmArrays, BfmModel
 from anifacediff_bfm.normals import posed_normals
@@ -16,17 +17,8 @@ DEEP3D_GOLDEN = golden.read("d3dfr/deep3d")
 
 @pytest.fixture(scope="module")
 def model() -> BfmModel:
-    made = {name: torch.from_numpy(array) for name, array in bfm_synth.build().items()}
-    arrays = BfmArrays(
-        mean=made["meanshape"].view(-1, 3),
-        shape_basis=made["idBase"].view(-1, 3, 80),
-        expression_basis=made["exBase"].view(-1, 3, 64),
-        texture_mean=made["meantex"].view(-1, 3),
-        texture_basis=made["texBase"].view(-1, 3, 80),
-        triangles=made["tri"] - 1,
-        keypoints=made["keypoints"][0] - 1,
-    )
-    return BfmModel(arrays)
+    arrays = from_published(bfm_synth.build(), "synthetic")
+    return BfmModel(BfmArrays(**{name: torch.from_numpy(array) for name, array in arrays.items()}))
 
 
 @pytest.fixture(scope="module")
