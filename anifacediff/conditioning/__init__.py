@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from anifacediff.conditioning.contracts import ControlRenderer as ControlRenderer
     from anifacediff.conditioning.expression_adapter import ExpressionAdapter as ExpressionAdapter
     from anifacediff.conditioning.facial_alignment import FacialAlignment as FacialAlignment
+    from anifacediff.conditioning.geometric_guidance import GeometricGuidanceEncoder as GeometricGuidanceEncoder
     from anifacediff.conditioning.image_tokens import ImageTokens as ImageTokens
     from anifacediff.conditioning.pose_encoder import PoseEncoder as PoseEncoder
     from anifacediff.conditioning.reference_warp import ReferenceGuide as ReferenceGuide
@@ -20,6 +21,7 @@ else:
             "contracts": ("AttentionAdapter", "ControlRenderer"),
             "expression_adapter": ("ExpressionAdapter",),
             "facial_alignment": ("FacialAlignment",),
+            "geometric_guidance": ("GeometricGuidanceEncoder",),
             "image_tokens": ("ImageTokens",),
             "pose_encoder": ("PoseEncoder",),
             "reference_warp": ("ReferenceGuide", "ReferenceWarp"),

@@ -2,28 +2,21 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Literal, Protocol, runtime_checkable
+from math import gcd
 
 import torch
 import torch.nn.functional as F
 from diffusers.configuration_utils import register_to_config
+from diffusers.models.transformers.transformer_2d import Transformer2DModel
 from torch import nn
 
-from anifacediff.attachment import AttachedModule, Attachment
+from anifacediff.attachment import Attachment
 from anifacediff.checkpoint import StrictModel
+from anifacediff.conditioning.input_features import PLACEMENTS, ConvInDenoiser, Placement, attach_input_features
 from anifacediff.errors import AttachmentError, InputError, ShapeError
 from anifacediff.shapes import Float, Tensor, check_finite, check_shape
 
-Placement = Literal["after_conv_in", "latents", "concatenate"]
-PLACEMENTS: tuple[Placement, ...] = ("after_conv_in", "latents", "concatenate")
 _OCTAVES = 4
-
-
-@runtime_checkable
-class ConvInDenoiser(Protocol):
-    """A denoiser whose input enters through one convolution."""
-
-    conv_in: nn.Conv2d
 
 
 class PoseEncoder(StrictModel):
@@ -44,6 +37,8 @@ class PoseEncoder(StrictModel):
             are trained from nothing gain by it.
         guide_channels: channels of latents that a convolution of their own adds to the features, such as those of
             :class:`~anifacediff.conditioning.ReferenceGuide`; none if 0. Not in the paper.
+        attention_heads: heads of a self-attention transformer before the last convolution, as in each encoder of
+            :class:`~anifacediff.conditioning.GeometricGuidanceEncoder`; none if 0.
 
     Source: AniFaceDiff, section 3.3; Animate Anyone's pose guider.
 
@@ -63,6 +58,7 @@ class PoseEncoder(StrictModel):
         placement: Placement = "after_conv_in",
         positions: bool = False,
         guide_channels: int = 0,
+        attention_heads: int = 0,
     ) -> None:
         super().__init__()
         if placement not in PLACEMENTS:
@@ -77,7 +73,9 @@ class PoseEncoder(StrictModel):
         for width, wider in pairwise(block_out_channels):
             self.blocks.append(nn.Conv2d(width, width, 3, padding=1))
             self.blocks.append(nn.Conv2d(width, wider, 3, padding=1, stride=2))
-        self.conv_out = nn.Conv2d(block_out_channels[-1], out_channels, 3, padding=1)
+        width = block_out_channels[-1]
+        self.attention = _self_attention(width, attention_heads) if attention_heads else None
+        self.conv_out = nn.Conv2d(width, out_channels, 3, padding=1)
         nn.init.zeros_(self.conv_out.weight)
         nn.init.zeros_(self.conv_out.bias)  # pyright: ignore[reportArgumentType]
         self.position_out = nn.Conv2d(4 * _OCTAVES, out_channels, 1, bias=False) if positions else None
@@ -131,6 +129,8 @@ class PoseEncoder(StrictModel):
         states = F.silu(self.conv_in(maps.to(self.conv_in.weight.dtype)))
         for block in self.blocks:
             states = F.silu(block(states))
+        if self.attention is not None:
+            states = self.attention(states, return_dict=False)[0]
         features = self.conv_out(states)
         if self.position_out is not None:
             features = features + self.position_out(_position_code(features))
@@ -167,40 +167,13 @@ class PoseEncoder(StrictModel):
         Raises:
             AttachmentError: if the features do not fit the denoiser, or a pose encoder is attached already.
         """
-        if isinstance(unet.conv_in, _PoseConv):
-            raise AttachmentError("A pose encoder is attached to this denoiser already; detach it first.")
-        if type(unet.conv_in) is not nn.Conv2d:
-            raise AttachmentError(
-                f"The denoiser's conv_in is a {type(unet.conv_in).__name__}, not the stock convolution; fuse or unload "
-                "what was added to it (LoRA), or leave conv_in out of its target modules."
-            )
-        self._check_fit(unet)
-        assert isinstance(unet, nn.Module)
-        stock = unet.conv_in
-        ours = _PoseConv(stock, self.placement, self.conv_out.out_channels)
-        unet.conv_in = ours
-        handle = unet.register_forward_pre_hook(_join_features, with_kwargs=True)
+        return attach_input_features(unet, self.conv_out.out_channels, self.placement)
 
-        def undo() -> None:
-            handle.remove()
-            if unet.conv_in is ours:
-                unet.conv_in = stock
 
-        return Attachment(undo)
-
-    def _check_fit(self, unet: ConvInDenoiser) -> None:
-        width = self.conv_out.out_channels
-        fits = {
-            "after_conv_in": width == unet.conv_in.out_channels,
-            "latents": width == unet.conv_in.in_channels,
-            "concatenate": width < unet.conv_in.in_channels,
-        }
-        if not fits[self.placement]:
-            raise AttachmentError(
-                f"The features have {width} channels, which at the placement {self.placement!r} do not fit a denoiser "
-                f"whose conv_in takes {unet.conv_in.in_channels} and gives {unet.conv_in.out_channels}: build the "
-                "encoder with PoseEncoder.for_unet(unet, placement=...)."
-            )
+def _self_attention(width: int, heads: int) -> Transformer2DModel:
+    if width % heads:
+        raise InputError(f"attention_heads: {heads} do not divide the last width {width}.")
+    return Transformer2DModel(heads, width // heads, in_channels=width, norm_num_groups=gcd(32, width))
 
 
 def _position_code(features: Float[Tensor, "f d h w"]) -> Float[Tensor, "1 c h w"]:
@@ -210,67 +183,3 @@ def _position_code(features: Float[Tensor, "f d h w"]) -> Float[Tensor, "1 c h w
     waves = torch.pi / 2 / 2 ** torch.arange(_OCTAVES).to(features)
     angles = (places[:, None] * waves[:, None, None]).flatten(0, 1)
     return torch.cat([angles.sin(), angles.cos()])[None]
-
-
-class _PoseConv(AttachedModule, nn.Conv2d):
-    """The denoiser's first convolution, for an input that carries pose features in its last channels.
-
-    The weights are the stock module's own parameters, under the same names. The features travel in the
-    input, so that nothing is remembered between calls.
-    """
-
-    def __init__(self, stock: nn.Conv2d, placement: Placement, pose_channels: int) -> None:
-        super().__init__(
-            stock.in_channels,
-            stock.out_channels,
-            (stock.kernel_size[0], stock.kernel_size[1]),
-            padding=(int(stock.padding[0]), int(stock.padding[1])),
-            device="meta",
-        )
-        self.weight, self.bias = stock.weight, stock.bias
-        self.placement: Placement = placement
-        self.pose_channels = pose_channels
-
-    def forward(self, input: Tensor) -> Tensor:
-        extra = input.shape[1] - self.in_channels
-        if self.placement == "concatenate" or extra == 0:
-            return super().forward(input)
-        latents, features = input.split([self.in_channels, extra], dim=1)
-        if self.placement == "latents":
-            return super().forward(latents + features)
-        return super().forward(latents) + features
-
-
-def _join_features(
-    unet: nn.Module, args: tuple[object, ...], kwargs: dict[str, object]
-) -> tuple[tuple[object, ...], dict[str, object]]:
-    conditions = kwargs.get("cross_attention_kwargs")
-    if not isinstance(conditions, dict) or "pose_features" not in conditions:
-        return args, kwargs
-    conv_in = unet.conv_in
-    if not isinstance(conv_in, _PoseConv):
-        raise AttachmentError(
-            f"The conv_in attached to this denoiser was replaced by a {type(conv_in).__name__}, so pose_features would "
-            "be ignored. Detach, change the denoiser, then attach again."
-        )
-    others = {name: value for name, value in conditions.items() if name != "pose_features"}
-    sample = args[0] if args else kwargs["sample"]
-    joined = _concatenate(sample, conditions["pose_features"], conv_in.pose_channels)  # pyright: ignore[reportArgumentType]
-    kwargs = {**kwargs, "cross_attention_kwargs": others}
-    return ((joined, *args[1:]), kwargs) if args else ((), {**kwargs, "sample": joined})
-
-
-def _concatenate(sample: Tensor, features: Tensor, channels: int) -> Tensor:
-    """Append features to the channels of latents ``n c h w`` or ``b c f h w``."""
-    video = sample.ndim == 5
-    rows = sample.shape[0] * (sample.shape[2] if video else 1)
-    check_shape("pose_features", features, "f d h w", None, channels, None, None)
-    if rows % features.shape[0] or features.shape[-2:] != sample.shape[-2:]:
-        raise ShapeError(
-            f"pose_features: {tuple(features.shape)} do not fit latents of {rows} rows at "
-            f"{tuple(sample.shape[-2:])}. Give one map per frame, of the size of the image."
-        )
-    features = features.repeat(rows // features.shape[0], 1, 1, 1).to(sample.dtype)
-    if video:
-        features = features.unflatten(0, (sample.shape[0], sample.shape[2])).transpose(1, 2)
-    return torch.cat([sample, features], dim=1)
