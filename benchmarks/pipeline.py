@@ -87,7 +87,7 @@ def build(size: str, image_size: int, device: str) -> AniFaceDiffPipeline:
 @torch.no_grad()
 def report(pipe: AniFaceDiffPipeline, dtype: str, options: argparse.Namespace) -> None:
     reference, driving = Portrait(np.zeros((256, 256, 3), np.uint8), faces(pipe, 1)), faces(pipe, options.frames)
-    clip = pipe._prepare(reference, driving, 1.0)  # pyright: ignore[reportPrivateUsage]
+    clip = pipe.prepare(reference, driving, 1.0)
     side = options.image_size // 8
     latents = torch.randn(options.frames, 4, side, side, device=options.device, dtype=pipe.unet.dtype)
     frames, timestep = range(options.frames), torch.tensor(500, device=options.device)

@@ -13,7 +13,7 @@ from anifacediff.geometry.rasterizer import SpanRasterizer
 
 pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
-    pytest.mark.filterwarnings("ignore::anifacediff.assemblies.anifacediff.UntrainedWarning"),
+    pytest.mark.filterwarnings("ignore::anifacediff.assemblies.exchange.UntrainedWarning"),
 ]
 FRAMES = 12
 

@@ -56,7 +56,7 @@ def test_the_components_on_a_stock_pipeline_take_less_than_thirty_lines():
     assert code_lines((EXAMPLES / "animatediff.py").read_text()) < 30
 
 
-@pytest.mark.filterwarnings("ignore::anifacediff.assemblies.anifacediff.UntrainedWarning")
+@pytest.mark.filterwarnings("ignore::anifacediff.assemblies.exchange.UntrainedWarning")
 @pytest.mark.parametrize("name", WRITES)
 def test_an_example_writes_something_to_look_at(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     written = run(name, [str(tmp_path / f"mine.{WRITES[name]}")], tmp_path, monkeypatch)

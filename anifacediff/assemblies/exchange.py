@@ -49,7 +49,7 @@ class GeneratedFrame:
 
 
 @dataclass
-class AniFaceDiffOutput(BaseOutput):
+class AnimationOutput(BaseOutput):
     """All frames of the result.
 
     Attributes:

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
-from anifacediff.assemblies.anifacediff import AniFaceDiffPipeline, GeneratedFrame, UntrainedWarning
+from anifacediff.assemblies.anifacediff import AniFaceDiffPipeline
+from anifacediff.assemblies.exchange import GeneratedFrame, UntrainedWarning
 from anifacediff.cli.faces import Faces
 from anifacediff.cli.report import reported_progress
 from anifacediff.media import VideoWriter, side_by_side

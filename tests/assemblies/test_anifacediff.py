@@ -22,7 +22,8 @@ from networks import make_unet
 from safetensors.torch import load_file, save_file
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
-from anifacediff.assemblies.anifacediff import AniFaceDiffOutput, AniFaceDiffPipeline, UntrainedWarning
+from anifacediff.assemblies.anifacediff import AniFaceDiffPipeline
+from anifacediff.assemblies.exchange import AnimationOutput, UntrainedWarning
 from anifacediff.assemblies.parts import small_parts, widen_input
 from anifacediff.backbone.temporal import TemporalModules, frame_norm_groups
 from anifacediff.conditioning.expression_adapter import ExpressionAdapter
@@ -31,13 +32,14 @@ from anifacediff.conditioning.image_tokens import ImageTokens
 from anifacediff.conditioning.pose_encoder import PoseEncoder
 from anifacediff.errors import AttachmentError, CheckpointError, InputError, ShapeError
 from anifacediff.geometry.faces import Box, FaceParameters, WeakPerspective
+from anifacediff.registry import registry
 from anifacediff.sampling.denoise import denoise_clip, stream_latents
 from anifacediff.sampling.noise import FrameNoise
 from anifacediff.sampling.windows import open_windows
 
 SIZE = 64
 SAVED = Path(__file__).parent / "saved"
-pytestmark = pytest.mark.filterwarnings("ignore::anifacediff.assemblies.anifacediff.UntrainedWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::anifacediff.assemblies.exchange.UntrainedWarning")
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def reference(pipe: AniFaceDiffPipeline) -> Portrait:
     return Portrait(image, faces(pipe, 1))
 
 
-def arrays(output: AniFaceDiffOutput) -> np.ndarray:
+def arrays(output: AnimationOutput) -> np.ndarray:
     return np.stack([np.asarray(frame) for frame in output.frames])
 
 
@@ -100,6 +102,18 @@ def test_the_same_seed_gives_the_same_video(pipe: AniFaceDiffPipeline, reference
     first = generate(pipe, reference, seed=3)
     assert np.array_equal(generate(pipe, reference, seed=3), first)
     assert not np.array_equal(generate(pipe, reference, seed=4), first)
+
+
+def test_gaze_and_eyelids_reach_an_adapter_that_was_made_for_them(reference: Portrait):
+    parts = small_parts(seed=0, preset="final", image_size=SIZE, morphable_model="parametric")
+    coefficients = registry.morphable_models["parametric"]().num_expression
+    adapter = ExpressionAdapter.for_unet(parts.unet, expression_dim=coefficients + 2).eval()
+    pipe = _stirred(AniFaceDiffPipeline(**vars(replace(parts, expression_adapter=adapter))))
+    closed, opened = (replace(faces(pipe, 1), eyelids=torch.full((1, 2), lids)) for lids in (1.0, 0.0))
+    first, second = (arrays(pipe(reference, driving, num_inference_steps=2)) for driving in (closed, opened))
+    assert not np.array_equal(first, second)
+    with pytest.raises(ShapeError, match=r"made for \d+ numbers a frame, found \d+ \(expression, gaze and eyelids"):
+        pipe.stream(reference, faces(pipe, 1))
 
 
 def test_from_zeros_the_seed_does_not_matter(pipe: AniFaceDiffPipeline, reference: Portrait):
@@ -179,7 +193,7 @@ def test_every_path_matters_alone(pipe: AniFaceDiffPipeline, reference: Portrait
 def test_streamed_equals_clip_wide(pipe: AniFaceDiffPipeline, reference: Portrait):
     """The skewed order of the windows against a whole step for all of them, on the real denoiser."""
     driving = faces(pipe, 100)
-    clip = pipe._prepare(reference, driving, 2.0)
+    clip = pipe.prepare(reference, driving, 2.0)
     windows, noise = open_windows(100, 24, 4), FrameNoise(0, (4, SIZE // 8, SIZE // 8))
     with torch.no_grad():
         streamed = torch.cat(list(stream_latents(clip, pipe.scheduler, windows=windows, noise=noise, num_steps=3)))
@@ -200,9 +214,9 @@ def test_a_closed_loop_wraps_round(pipe: AniFaceDiffPipeline, reference: Portrai
 def test_guidance_contrasts_two_evaluations(pipe: AniFaceDiffPipeline, reference: Portrait):
     driving = faces(pipe, 4)
     latents, timestep, frames = torch.randn(4, 4, SIZE // 8, SIZE // 8), torch.tensor(500), range(4)
-    given = pipe._prepare(reference, driving, 1.0)
-    guided = pipe._prepare(reference, driving, 3.5)
-    pose = {"pose_features": guided._features(frames)}
+    given = pipe.prepare(reference, driving, 1.0)
+    guided = pipe.prepare(reference, driving, 3.5)
+    pose = {"pose_features": guided._pose_features(frames)}
     nothing = torch.zeros(4, 1, 32)
     with torch.no_grad():
         without = pipe.unet(latents.transpose(0, 1)[None], timestep, nothing, cross_attention_kwargs=pose)[0][0]
@@ -213,13 +227,13 @@ def test_guidance_contrasts_two_evaluations(pipe: AniFaceDiffPipeline, reference
 
 def test_conditions_are_held_for_the_frames_in_flight_only(pipe: AniFaceDiffPipeline, reference: Portrait):
     held: list[int] = []
-    clip = pipe._prepare(reference, faces(pipe, 60), 1.0)
+    clip = pipe.prepare(reference, faces(pipe, 60), 1.0)
     noise = FrameNoise(0, (4, SIZE // 8, SIZE // 8))
     latents = stream_latents(clip, pipe.scheduler, windows=open_windows(60, 6, 2), noise=noise, num_steps=3)
-    for _ in pipe._finish(latents, clip):
-        held.append(len(clip._pose_features))
+    for _ in pipe.finish(latents, clip):
+        held.append(len(clip.pose_features))
     assert max(held) <= 3 * 4 + 6
-    assert not clip._pose_features
+    assert not len(clip.pose_features)
 
 
 @pytest.mark.parametrize("scheduler", [DPMSolverMultistepScheduler, EulerAncestralDiscreteScheduler])

@@ -1,0 +1,265 @@
+"""What every assembly does alike: strict loading, a stream of frames, decoding a few at a time."""
+
+import warnings
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from os import PathLike
+from pathlib import Path
+from typing import Any, ClassVar, TypeAlias, TypeVar
+
+import numpy as np
+import torch
+from diffusers.models.autoencoders.autoencoder_dc import AutoencoderDC
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from diffusers.models.unets.unet_motion_model import UNetMotionModel
+from diffusers.pipelines.pipeline_utils import DiffusionPipeline
+from PIL import Image
+
+from anifacediff.assemblies.clip import Clip
+from anifacediff.assemblies.exchange import AnimationOutput, GeneratedFrame, Reference, UntrainedWarning
+from anifacediff.assemblies.loading import load_components, load_scheduler, local_folder, read_index
+from anifacediff.backbone.temporal import check_window
+from anifacediff.errors import CheckpointError, InputError, ShapeError
+from anifacediff.geometry.faces import FaceParameters
+from anifacediff.media.pictures import to_pictures
+from anifacediff.sampling.denoise import Scheduler, denoise_clip, stream_latents
+from anifacediff.sampling.noise import FrameNoise
+from anifacediff.sampling.windows import closed_windows, open_windows
+from anifacediff.shapes import Float, Tensor, UInt8
+
+LONGEST_WINDOW = 24
+DECODE_CHUNK = 8
+
+Autoencoder: TypeAlias = AutoencoderKL | AutoencoderTiny | AutoencoderDC
+AUTOENCODERS: Mapping[str, type[Autoencoder]] = {
+    kind.__name__: kind for kind in (AutoencoderKL, AutoencoderTiny, AutoencoderDC)
+}
+PipelineT = TypeVar("PipelineT", bound="AnimationPipeline")
+
+
+class AnimationPipeline(DiffusionPipeline):
+    """Base of the assemblies: they say what they are made of, and prepare the conditions of a clip.
+
+    A subclass registers ``vae``, ``unet`` and ``scheduler`` among its modules, and ``image_size``,
+    ``num_inference_steps``, ``start`` and ``untrained`` in its configuration.
+    """
+
+    kinds: ClassVar[Mapping[str, type]]
+    """The class of every component but the scheduler; of ``unet`` and ``vae`` the usual one."""
+
+    usual_overlap: ClassVar[int] = 4
+    """Frames that neighbouring windows share where :meth:`stream` is not told."""
+
+    usual_guidance: ClassVar[float] = 1.0
+    """The guidance scale where :meth:`stream` is not told."""
+
+    vae: Autoencoder
+    unet: UNet2DConditionModel | UNetMotionModel
+    scheduler: Scheduler
+
+    @abstractmethod
+    def prepare(self, reference: Reference, driving: FaceParameters, guidance_scale: float) -> Clip:
+        """Compute what a clip's frames share, and how their conditions are made.
+
+        Args:
+            reference: the avatar's face crop and its parameters.
+            driving: parameters of the driver's frames.
+            guidance_scale: 1 evaluates the conditional half alone.
+
+        Raises:
+            ShapeError: if the image is not a square of RGB bytes, or the parameters do not fit the face model.
+        """
+
+    @property
+    def untrained_parts(self) -> tuple[str, ...]:
+        """The parts that have no trained weights."""
+        return tuple(self.config["untrained"])
+
+    @classmethod
+    def from_pretrained(  # pyright: ignore[reportIncompatibleMethodOverride]
+        cls: type[PipelineT],
+        pretrained_model_name_or_path: str | PathLike[str],
+        *,
+        torch_dtype: torch.dtype = torch.float32,
+        **hub_options: Any,
+    ) -> PipelineT:
+        """Load a folder that :meth:`save_pretrained` wrote, or a Hub id; JSON and safetensors files only.
+
+        Args:
+            pretrained_model_name_or_path: folder or Hub id.
+            torch_dtype: precision of the parts.
+            hub_options: of ``huggingface_hub.snapshot_download``, such as ``revision`` and ``token``.
+
+        Raises:
+            CheckpointError: if anything is missing, left over, corrupted, or of another shape.
+        """
+        folder = local_folder(pretrained_model_name_or_path, (*cls.kinds, "scheduler"), **hub_options)
+        index = read_index(folder, cls.__name__)
+        video = index.get("unet") == ["diffusers", UNetMotionModel.__name__]
+        kinds = {
+            **cls.kinds,
+            "unet": UNetMotionModel if video else UNet2DConditionModel,
+            "vae": _autoencoder(folder, index),
+        }
+        components = load_components(folder, kinds, torch_dtype=torch_dtype)
+        described = {name: value for name, value in index.items() if not name.startswith("_") and name not in kinds}
+        described["scheduler"] = load_scheduler(folder)
+        try:
+            return cls(**components, **described)
+        except (TypeError, ValueError) as error:
+            raise CheckpointError(f"{folder / 'model_index.json'}: describes no such pipeline: {error}") from error
+
+    def __call__(self, reference: Reference, driving: FaceParameters, **options: Any) -> AnimationOutput:
+        """Generate a whole clip; :meth:`stream` takes the same arguments and gives one frame after another."""
+        frames = list(self.stream(reference, driving, **options))
+        return AnimationOutput(
+            frames=[Image.fromarray(frame.image) for frame in frames],
+            control=[Image.fromarray(frame.control) for frame in frames],
+        )
+
+    def stream(
+        self,
+        reference: Reference,
+        driving: FaceParameters,
+        *,
+        num_inference_steps: int | None = None,
+        guidance_scale: float | None = None,
+        seed: int = 0,
+        window_size: int | None = None,
+        overlap: int | None = None,
+        closed_loop: bool = False,
+        eta: float = 0.0,
+        start: str | None = None,
+        on_window: Callable[[int, int], None] | None = None,
+    ) -> Iterator[GeneratedFrame]:
+        """Generate frame after frame; memory does not grow with the clip.
+
+        Args:
+            reference: the avatar's face crop and its parameters.
+            driving: parameters of the driver's frames; the result has as many.
+            num_inference_steps: denoising steps; as many as suit the weights if not given.
+            guidance_scale: 1 evaluates the denoiser once a step; more contrasts it with one that is told less, see
+                the class. What suits the assembly if not given.
+            seed: the same seed gives the same video.
+            window_size: frames denoised together; 24, or as many as the temporal modules have positions for.
+            overlap: frames that neighbouring windows share; their predictions are averaged at every step. What suits
+                the assembly if not given.
+            closed_loop: the published wrap-round order of windows, which has to finish the whole clip at once.
+            eta: share of fresh noise at each step, for DDIM.
+            start: ``"noise"`` draws one of many possible videos, which the seed chooses, ``"shared"`` too, with the
+                same noise for all frames; ``"zeros"`` gives one smooth answer in the middle of them, for denoisers
+                whose schedule ends in noise alone. What suits the weights if not given.
+            on_window: called with the windows evaluated so far and in all.
+
+        Raises:
+            InputError: if the clip is empty or an option is out of range.
+            ShapeError: if the image is not a square of RGB bytes, the parameters do not fit the face model, or a
+                window is longer than the temporal modules' table of positions.
+            AttachmentError: if a processor of this pipeline was replaced by someone else's.
+        """
+        if not len(driving):
+            raise InputError("driving: the clip has no frames.")
+        if self.untrained_parts:
+            parts = ", ".join(self.untrained_parts)
+            warnings.warn(f"No trained weights: {parts}. The pictures mean nothing.", UntrainedWarning, stacklevel=2)
+        window_size = self._window_size(window_size)
+        overlap = min(self.usual_overlap, window_size - 1) if overlap is None else overlap
+        clip = self.prepare(reference, driving, self.usual_guidance if guidance_scale is None else guidance_scale)
+        side = int(self.config["image_size"]) // self._stride
+        shape = (int(self.vae.config["latent_channels"]), side, side)
+        noise = FrameNoise(seed, shape, self._execution_device, self.unet.dtype, start or self.config["start"])
+        steps = self.config["num_inference_steps"] if num_inference_steps is None else num_inference_steps
+        options: dict[str, Any] = {"noise": noise, "num_steps": steps, "eta": eta, "on_window": on_window}
+        if closed_loop:
+            windows = closed_windows(len(driving), window_size, overlap)
+            with torch.no_grad():
+                latents = denoise_clip(clip, self.scheduler, windows=windows, **options)
+            return self.finish(iter([latents]), clip)
+        windows = open_windows(len(driving), window_size, overlap)
+        return self.finish(stream_latents(clip, self.scheduler, windows=windows, **options), clip)
+
+    def picture(self, reference: Reference) -> Float[Tensor, "1 3 height width"]:
+        """The reference's image at the pipeline's size, RGB in [0, 1], on its device.
+
+        Raises:
+            ShapeError: if it is not a square of RGB bytes.
+        """
+        _check_picture(reference.image)
+        size = int(self.config["image_size"])
+        picture = Image.fromarray(reference.image).resize((size, size), Image.Resampling.LANCZOS)
+        image = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None]
+        return image.to(self._execution_device, self.unet.dtype) / 255
+
+    def encode(self, image: Float[Tensor, "b 3 height width"]) -> Float[Tensor, "b c h w"]:
+        """Turn images in [0, 1] into latents."""
+        encoded = self.vae.encode(image * 2 - 1, return_dict=False)[0]
+        latents = encoded if isinstance(encoded, Tensor) else encoded.mode()
+        return latents * self.vae.config["scaling_factor"]
+
+    @torch.no_grad()
+    def decode(self, latents: Float[Tensor, "f c h w"]) -> UInt8[np.ndarray, "f height width 3"]:
+        """Turn latents into pictures."""
+        pictures = self.vae.decode(latents / self.vae.config["scaling_factor"], return_dict=False)[0]
+        return to_pictures(pictures / 2 + 0.5)
+
+    def finish(self, segments: Iterator[Float[Tensor, "f c h w"]], clip: Clip) -> Iterator[GeneratedFrame]:
+        """Decode finished latents, a few frames at a time, in the order in which they come."""
+        first = 0
+        try:
+            for segment in segments:
+                for latents in segment.split(DECODE_CHUNK):
+                    frames = range(first, first + len(latents))
+                    clip.forget(frames)
+                    for frame, image in zip(frames, self.decode(latents), strict=True):
+                        yield GeneratedFrame(image, partial(clip.control, frame))
+                    first = frames.stop
+        finally:
+            self.maybe_free_model_hooks()
+
+    def check_image_size(self, image_size: int) -> None:
+        """Raise :class:`InputError` unless the autoencoder can make pictures of this size."""
+        if image_size < 1 or image_size % self._stride:
+            raise InputError(f"image_size: must be a multiple of the VAE's {self._stride} pixels, found {image_size}.")
+
+    @property
+    def _stride(self) -> int:
+        """Pixels of the picture for one of the latents."""
+        config = self.vae.config
+        return 2 ** (len(config.get("block_out_channels") or config["encoder_block_out_channels"]) - 1)
+
+    def _window_size(self, asked: int | None) -> int:
+        longest = self.unet.config.get("motion_max_seq_length")
+        size = min(LONGEST_WINDOW, longest or LONGEST_WINDOW) if asked is None else asked
+        if longest is not None:
+            check_window(size, longest)
+        return size
+
+
+def load_for_use(module: torch.nn.Module) -> None:
+    """Under model offload, bring a module to its device: its projections are used outside its own call."""
+    hook = getattr(module, "_hf_hook", None)
+    if hook is not None:
+        hook.pre_forward(module)
+
+
+def _autoencoder(folder: Path, index: Mapping[str, Any]) -> type[Autoencoder]:
+    """Choose the class of a folder's autoencoder among those that are known to work."""
+    found = index.get("vae")
+    for name, kind in AUTOENCODERS.items():
+        if found == ["diffusers", name]:
+            return kind
+    raise CheckpointError(
+        f"{folder / 'model_index.json'}: the vae is {found}; one of diffusers' {', '.join(AUTOENCODERS)} is needed."
+    )
+
+
+def _check_picture(image: np.ndarray) -> None:
+    height, width, channels = image.shape if image.ndim == 3 else (0, 0, 0)
+    if image.dtype != np.uint8 or channels != 3 or height != width or not height:
+        raise ShapeError(
+            f"reference.image: expected a square of RGB bytes (uint8, size size 3), found {image.dtype} {image.shape}; "
+            "crop the face with anifacediff.tracking.track_image, or with anifacediff.media.SquareCrop."
+        )
