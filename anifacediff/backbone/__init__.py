@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from anifacediff.backbone.contracts import ReferenceNetwork as ReferenceNetwork
     from anifacediff.backbone.contracts import TemporalNetwork as TemporalNetwork
+    from anifacediff.backbone.inter_clip import InterClipAffinity as InterClipAffinity
+    from anifacediff.backbone.inter_clip import LeadingFrames as LeadingFrames
     from anifacediff.backbone.reference_net import ReferenceFeatures as ReferenceFeatures
     from anifacediff.backbone.reference_net import ReferenceNet as ReferenceNet
     from anifacediff.backbone.temporal import TemporalModules as TemporalModules
@@ -16,6 +18,7 @@ else:
         __name__,
         {
             "contracts": ("ReferenceNetwork", "TemporalNetwork"),
+            "inter_clip": ("InterClipAffinity", "LeadingFrames"),
             "reference_net": ("ReferenceFeatures", "ReferenceNet"),
             "temporal": ("TemporalModules", "normalise_per_frame"),
         },
