@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from anifacediff.assets.contracts import Fact
-from anifacediff.assets.places import DESCRIPTION, TENSORS
+from anifacediff.assets.contracts import Asset, Fact
+from anifacediff.assets.places import DESCRIPTION, TENSORS, find
 from anifacediff.assets.sources import sha256_of
 from anifacediff.errors import AssetError
 
 _MOST_BYTES = 2**24
+_FACTS = (str, int, float, list)
 
 
 @dataclass(frozen=True)
@@ -50,23 +51,20 @@ def read_description(folder: Path) -> Description:
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise ValueError("it is too large")
-        description = Description(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError, RecursionError) as error:
+        found: Any = json.loads(path.read_text(encoding="utf-8"))
+        if not _is_sound(found):
+            raise ValueError("it is not as it was written")
+        return Description(**found)
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise AssetError(f"{path}: cannot be read ({error}). Run `anifacediff assets convert` again.") from error
-    if not _is_sound(description):
-        raise AssetError(f"{path}: is not as it was written. Run `anifacediff assets convert` again.")
-    return description
 
 
-def _is_sound(description: Description) -> bool:
-    texts = (description.licence, description.sources, description.files)
-    return (
-        isinstance(description.name, str)
-        and isinstance(description.version, str)
-        and all(isinstance(text, dict) and all(isinstance(value, str) for value in text.values()) for text in texts)
-        and isinstance(description.facts, dict)
-        and all(isinstance(fact, str | int | float | list) for fact in description.facts.values())
-    )
+def _is_sound(found: Any) -> bool:
+    texts = [found["name"], found["version"]]
+    for name in ("licence", "sources", "files"):
+        texts += dict(found[name]).values()
+    facts = dict(found["facts"]).values()
+    return all(isinstance(text, str) for text in texts) and all(isinstance(fact, _FACTS) for fact in facts)
 
 
 def read_tensors(path: Path) -> dict[str, NDArray[Any]]:
@@ -87,23 +85,37 @@ def read_tensors(path: Path) -> dict[str, NDArray[Any]]:
     return arrays
 
 
-def check_folder(folder: Path) -> Description:
-    """Check that everything in the folder of an asset is as it was written.
+def check_asset(asset: Asset, folder: Path | None = None) -> Path:
+    """Check that an asset is in place, as it was written, and made from files that are known; give its folder.
+
+    Args:
+        asset: what is checked.
+        folder: of all assets; the one of :func:`~anifacediff.assets.places.assets_folder` if not given.
 
     Raises:
-        AssetError: naming the first file that is missing, damaged or changed.
+        AssetError: naming the first file that is missing, damaged, changed, or of another version.
     """
-    description = read_description(folder)
+    place = find(asset, folder)
+    description = read_description(place)
     for name, expected in description.files.items():
-        path = folder / name
-        if Path(name).name != name or not path.is_file():
-            raise AssetError(f"{path}: is missing. Run `anifacediff assets convert` again.")
-        found = sha256_of(path)
-        if found != expected:
-            raise AssetError(
-                f"{path}: has the sha256 {found} instead of {expected}; it was changed or damaged. "
-                "Run `anifacediff assets convert` again."
-            )
+        _check_file(place, name, expected)
     if TENSORS in description.files:
-        read_tensors(folder / TENSORS)
-    return description
+        read_tensors(place / TENSORS)
+    for file in asset.files:
+        if file.sha256 is not None and file.sha256.lower() not in description.sources.values():
+            raise AssetError(
+                f"{place}: was made from another version of {file.name} than the one known ({file.sha256})."
+            )
+    return place
+
+
+def _check_file(folder: Path, name: str, expected: str) -> None:
+    path = folder / name
+    if Path(name).name != name or not path.is_file():
+        raise AssetError(f"{path}: is missing. Run `anifacediff assets convert` again.")
+    found = sha256_of(path)
+    if found != expected:
+        raise AssetError(
+            f"{path}: has the sha256 {found} instead of {expected}; it was changed or damaged. "
+            "Run `anifacediff assets convert` again."
+        )

@@ -3,7 +3,7 @@
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -18,7 +18,7 @@ from anifacediff.assets.contracts import Asset, Converted, Fact
 from anifacediff.assets.description import Description, read_description, read_tensors
 from anifacediff.assets.places import DESCRIPTION, TENSORS, asset_folder, assets_folder, find
 from anifacediff.assets.sources import check_source, matched, sha256_of
-from anifacediff.errors import AssetError, OutputError
+from anifacediff.errors import AniFaceDiffError, AssetError, OutputError
 from anifacediff.shapes import Tensor
 
 __all__ = ["Stored", "assets_folder", "find", "load", "place"]
@@ -58,7 +58,7 @@ def place(asset: Asset, sources: Sequence[Path] | Path, folder: Path | None = No
         raise OutputError(f"{target}: is in the way, and holds no {DESCRIPTION}; move it, or choose another folder.")
     paths = matched(asset, sources)
     digests = [check_source(file, path) for file, path in zip(asset.files, paths, strict=True)]
-    converted = None if asset.convert is None else _checked(asset, asset.convert(paths))
+    converted = None if asset.convert is None else _converted(asset, asset.convert, paths)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".", suffix=".partial", dir=target.parent) as scratch:
@@ -121,7 +121,16 @@ def _fits(found: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
     )
 
 
-def _checked(asset: Asset, converted: Converted) -> Converted:
+def _converted(asset: Asset, convert: Callable[[tuple[Path, ...]], Converted], paths: tuple[Path, ...]) -> Converted:
+    try:
+        converted = convert(paths)
+    except (AniFaceDiffError, MemoryError):
+        raise
+    except Exception as error:  # whatever a file of another layout makes the conversion stumble over
+        raise AssetError(
+            f"{', '.join(map(str, paths))}: not laid out like the files of {asset.name} "
+            f"({type(error).__name__}: {str(error)[:200]}). Get them from {asset.source}."
+        ) from error
     for name, array in converted.tensors.items():
         if array.dtype.kind not in "biuf":
             raise AssetError(f"{asset.name}: {name} holds {array.dtype} instead of numbers.")

@@ -19,11 +19,13 @@ anifacediff evaluate --suite nano -o evaluation
 
 anifacediff plugins
 
+anifacediff assets list
+
 [bold]Exit codes[/bold]
 
 0 done · 1 unexpected error · 2 wrong usage · 3 bad input (unreadable media, no face) · 4 the output cannot be
-written · 5 a plugin, checkpoint or component is broken or missing, or made NaN · 130 interrupted (Ctrl-C; no partial
-output is left)
+written · 5 a plugin, asset, checkpoint or component is broken or missing, or made NaN · 130 interrupted (Ctrl-C; no
+partial output is left)
 """
 
 app = typer.Typer(
