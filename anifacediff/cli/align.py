@@ -36,8 +36,11 @@ def align(
     smooth: Smooth = 1.0,
     fps: FramesPerSecond = None,
     anchor: Annotated[
-        Literal["driving", "reference"],
-        typer.Option("--anchor", help="Whose face says where the aligned one stands in the picture."),
+        Literal["driving", "reference", "camera"],
+        typer.Option(
+            "--anchor",
+            help="Whose face says where the aligned one stands in the picture; camera: the reference's, in every frame.",
+        ),
     ] = "driving",
     no_align_shape: Annotated[
         bool, typer.Option("--no-align-shape", help="Leave the driver its shape, instead of the reference's.")

@@ -14,7 +14,7 @@ from anifacediff.geometry.rasterizer import SpanRasterizer
 from anifacediff.geometry.snapshots import ControlMaps, Topology, check_maps, find_convention, render_maps
 from anifacediff.shapes import Float, Tensor
 
-ANCHORS = ("driving", "reference")
+ANCHORS = ("driving", "reference", "camera")
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,13 @@ class Alignment:
         scale: 1, by how much every driving frame is enlarged.
         shift: 1 2, pixels of the map: where the enlarged picture's origin lands; None enlarges each frame
             about the centre of its own face box.
+        seat: the reference's camera and box, in pixels of the map, if all frames are seen by that camera.
     """
 
     shape: Float[Tensor, "1 s"] | None
     scale: Float[Tensor, "1"]
     shift: Float[Tensor, "1 2"] | None
+    seat: FaceParameters | None = None
 
     def similarity(self, box: Box) -> Similarity:
         """Find the similarity for each frame, from its face box in pixels of the map."""
@@ -66,7 +68,9 @@ class FacialAlignment(nn.Module):
         align_shape: whether frames take the reference's shape; else each keeps the driver's.
         align_scale: whether frames take the reference's scale; else r = 1.
         anchor: ``"driving"`` leaves the face where the driver's is; ``"reference"`` puts the first frame's
-            face box on the reference's and lets the face move from there (by r times the driver's motion).
+            face box on the reference's and lets the face move from there (by r times the driver's motion);
+            ``"camera"`` sees every frame by the reference's camera, so that the driver's translation and zoom are
+            not taken over.
         convention: the name of a convention of :mod:`anifacediff.geometry.snapshots`.
         maps: which maps to draw: some of ``"normal"``, ``"depth"``, ``"shaded"``.
 
@@ -75,7 +79,7 @@ class FacialAlignment(nn.Module):
 
     Source:
         AniFaceDiff, arXiv 2406.13272, section 3.3, equation 2. The pivot, the size of a box and
-        ``anchor`` are not said there.
+        ``anchor`` are not said there. ``"camera"``: the Structured Face Alignment of MagicPortrait, as published.
     """
 
     def __init__(
@@ -144,7 +148,8 @@ class FacialAlignment(nn.Module):
         scale = _size("reference", reference.box) / _size("driving", first.box)
         scale = scale if self.align_scale else torch.ones_like(scale)
         shift = None if self.anchor == "driving" else reference.box.center - first.box.center * scale[:, None]
-        return Alignment(reference.shape if self.align_shape else None, scale, shift)
+        seat = reference if self.anchor == "camera" else None
+        return Alignment(reference.shape if self.align_shape else None, scale, shift, seat)
 
     def render(self, alignment: Alignment, driving: FaceParameters) -> ControlMaps:
         """Draw some frames of a clip.
@@ -183,7 +188,10 @@ class FacialAlignment(nn.Module):
             InputError: if the canvas is not square.
         """
         face = self._on_map("driving", driving)
-        face = face.moved(alignment.similarity(face.box))
+        if alignment.seat is not None:
+            face = face.seen_as(alignment.seat)
+        else:
+            face = face.moved(alignment.similarity(face.box))
         return face if alignment.shape is None else face.shaped(alignment.shape)
 
     def _on_map(self, name: str, face: FaceParameters) -> FaceParameters:

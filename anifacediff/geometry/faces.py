@@ -256,6 +256,20 @@ class FaceParameters:
         """The same frames with one identity."""
         return self._changed(shape=shape.expand(len(self), -1))
 
+    def seen_as(self, other: "FaceParameters") -> "FaceParameters":
+        """The same faces before the camera of another face, given by one frame, on its canvas and in its box.
+
+        Raises:
+            InputError: if that camera is none of ours.
+        """
+        if not isinstance(other.camera, PerFrame):
+            raise InputError(f"camera: a {type(other.camera).__name__} cannot be used for several frames.")
+
+        def repeated(values: Tensor) -> Tensor:
+            return values.expand(len(self), *values.shape[1:])
+
+        return self._changed(camera=other.camera.map(repeated), box=other.box.map(repeated), canvas=other.canvas)
+
     def _changed(self, **fields: object) -> "FaceParameters":
         changed = _derived(self, **fields)
         changed._check_shapes()

@@ -131,7 +131,41 @@ def test_reference_anchor_without_scale_alignment_keeps_the_driver_s_motion() ->
     assert drawn(maps) == [(26, 28, 42, 44), (30, 24, 46, 40), (28, 20, 60, 52)]
 
 
-@pytest.mark.parametrize("anchor", ["driving", "reference"])
+def test_camera_anchor_sees_every_frame_as_the_reference_is_seen() -> None:
+    reference = faces(center=((40.0, 36.0),), scale=(12.0,), shape=1.0)
+    lowered = replace(CLIP, expression=torch.tensor([[0.0], [0.5], [0.0]]))
+    found = drawn(align(anchor="camera")(reference, lowered))
+    assert found == [(16, 24, 64, 48), (16, 24, 64, 54), (16, 24, 64, 48)]
+    renderer = align(anchor="camera")
+    seen = renderer.aligned(renderer.plan(reference, lowered[:1]), lowered)
+    assert torch.equal(seen.box.corners, reference.box.corners.expand(3, 4))
+
+
+def test_another_library_s_camera_is_named() -> None:
+    class Foreign:
+        perspective = False
+
+        def project(self, points: Tensor) -> Tensor:
+            return points
+
+        def moved(self, similarity: object) -> "Foreign":
+            return self
+
+        def to(self, device: object = None, dtype: object = None) -> "Foreign":
+            return self
+
+        def __len__(self) -> int:
+            return 1
+
+        def __getitem__(self, frames: slice) -> "Foreign":
+            return self
+
+    reference = replace(CLIP[:1], camera=Foreign())
+    with pytest.raises(InputError, match="a Foreign cannot be used for several frames"):
+        align(anchor="camera")(reference, CLIP)
+
+
+@pytest.mark.parametrize("anchor", ["driving", "reference", "camera"])
 def test_canvases_of_any_size_are_brought_to_the_map(anchor: str) -> None:
     """The same picture at another resolution gives the same maps."""
     reference, driving = faces(center=((40.0, 36.0),), scale=(4.0,)), CLIP[:2]
@@ -249,7 +283,7 @@ def test_it_has_no_weights_and_is_a_control_renderer() -> None:
 
 
 def test_bad_options_name_the_allowed_ones() -> None:
-    with pytest.raises(InputError, match="anchor: expected one of driving, reference; found 'face'"):
+    with pytest.raises(InputError, match="anchor: expected one of driving, reference, camera; found 'face'"):
         align(anchor="face")
     with pytest.raises(InputError, match=r"convention: expected one of anifacediff, .*; found 'flame'"):
         align(convention="flame")
