@@ -39,7 +39,7 @@ def align(
         Literal["driving", "reference", "camera"],
         typer.Option(
             "--anchor",
-            help="Whose face says where the aligned one stands in the picture; camera: the reference's, in every frame.",
+            help="Whose face says where the aligned one stands; camera: every frame is seen as the reference is.",
         ),
     ] = "driving",
     no_align_shape: Annotated[
