@@ -1,7 +1,7 @@
 """ReferenceNet: a second UNet reads the reference image, and the denoiser's self-attention looks at what it saw."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -19,42 +19,21 @@ from anifacediff.attachment import (
     spatial_attention,
     split_heads,
 )
+from anifacediff.backbone.reference_addition import attach_addition
+from anifacediff.backbone.reference_features import KeysValues, ReferenceFeatures, repeated
 from anifacediff.checkpoint import StrictModel
-from anifacediff.errors import AttachmentError, ShapeError
+from anifacediff.errors import AttachmentError, InputError
 from anifacediff.shapes import Float, Tensor, check_finite, check_shape
 
-
-@dataclass(frozen=True)
-class KeysValues:
-    """The reference's keys and values for one self-attention layer.
-
-    Attributes:
-        key: b heads l d, one row for each reference.
-        value: b heads l d.
-    """
-
-    key: Float[Tensor, "b heads l d"]
-    value: Float[Tensor, "b heads l d"]
-
-
-@dataclass(frozen=True)
-class ReferenceFeatures:
-    """What a denoiser's self-attention layers see of the reference; made once per clip.
-
-    Attributes:
-        layers: keys and values by the layer's place.
-        guidance: whether the first half of the denoiser's rows is unconditional and does not see them.
-    """
-
-    layers: Mapping[str, KeysValues]
-    guidance: bool = False
+Fusion = Literal["concatenate", "add"]
 
 
 class ReferenceNet(StrictModel, UNet2DConditionModel):
-    """A ``UNet2DConditionModel`` of which only the inputs of its self-attention layers are used.
+    """A ``UNet2DConditionModel`` of which only hidden states inside its transformer blocks are used.
 
     The denoiser's self-attention runs over [own ; reference] tokens and keeps its own half: queries are its
     own, keys and values are extended. The reference's keys and values depend on neither frame nor step.
+    (Or hidden states are added: see ``fusion`` of :meth:`read`.)
 
     Source: AniFaceDiff, section 3.2; Animate Anyone, whose published code takes the layers' normalised inputs.
 
@@ -90,17 +69,19 @@ class ReferenceNet(StrictModel, UNet2DConditionModel):
         latents: Float[Tensor, "b c h w"],
         encoder_hidden_states: Float[Tensor, "b l d"],
         *,
+        before: Literal["attention", "block"] = "attention",
         cross_attention_kwargs: Mapping[str, object] | None = None,
     ) -> dict[str, Tensor]:
-        """Run the network at timestep 0 and collect the normalised input of every self-attention layer.
+        """Run the network at timestep 0 and collect its hidden states.
 
         Args:
             latents: b c h w, clean, scaled as the VAE's; any size that the UNet takes.
-            encoder_hidden_states: b l d, the context of cross-attention (image tokens).
+            encoder_hidden_states: b l d, the context of cross-attention (image or text tokens).
+            before: the normalised input of every self-attention layer, or the input of every transformer block.
             cross_attention_kwargs: conditions of what is attached to this network itself.
 
         Returns:
-            b l d for each layer, by its place.
+            b l d for each layer or block, by its place.
 
         Raises:
             ShapeError: if the latents have other channels, or the context another batch or width.
@@ -125,10 +106,9 @@ class ReferenceNet(StrictModel, UNet2DConditionModel):
 
             return hook
 
-        handles = [
-            self.get_submodule(place).register_forward_pre_hook(remember(place))
-            for place in spatial_attention(self, "attn1")
-        ]
+        layers = spatial_attention(self, "attn1")
+        places = layers if before == "attention" else map(_block_of, layers)
+        handles = [self.get_submodule(place).register_forward_pre_hook(remember(place)) for place in places]
         try:
             conditions = dict(cross_attention_kwargs or {})
             self(latents, 0, encoder_hidden_states, cross_attention_kwargs=conditions, return_dict=False)
@@ -144,9 +124,11 @@ class ReferenceNet(StrictModel, UNet2DConditionModel):
         unet: Denoiser,
         *,
         guidance: bool = False,
+        fusion: Fusion = "concatenate",
+        store_dtype: torch.dtype | None = None,
         cross_attention_kwargs: Mapping[str, object] | None = None,
     ) -> dict[str, ReferenceFeatures]:
-        """Make the denoiser's condition from reference latents: keys and values, projected once.
+        """Make the denoiser's condition from reference latents.
 
         Args:
             latents: b c h w, clean; b divides the denoiser's (conditional) rows.
@@ -155,6 +137,13 @@ class ReferenceNet(StrictModel, UNet2DConditionModel):
             guidance: whether the denoiser sees [unconditional; conditional] rows in one batch; the first
                 half then attends to its own tokens only. Forgotten, both halves see the reference, and
                 guidance does not strengthen it.
+            fusion: ``"concatenate"`` gives self-attention the reference's keys and values, projected once (the
+                published code of Animate Anyone, AniPortrait and MagicPortrait); ``"add"`` adds the reference's
+                hidden states to the denoiser's before each transformer block (MagicPortrait, section III-C, as
+                worded; for latents of equal size). Not said there: which of the block's paths see the sum (here the
+                sum is the block's input, for all of them), and whether it is scaled (here not).
+            store_dtype: what the hidden states are rounded to before the denoiser takes them; the published code of
+                the same three rounds to float16, whatever it computes in. Not rounded if None.
             cross_attention_kwargs: conditions of what is attached to this network itself, such as a Pose Encoder
                 that shows it where the face is in the reference.
 
@@ -164,23 +153,41 @@ class ReferenceNet(StrictModel, UNet2DConditionModel):
         Raises:
             AttachmentError: if the denoiser's self-attention layers are not those of this network.
             ShapeError: if the latents have other channels, or the context another batch or width.
-            InputError: if the latents hold NaN or infinity.
+            InputError: if the latents hold NaN or infinity, or there is no such fusion.
         """
+        if fusion not in ("concatenate", "add"):
+            raise InputError(f"fusion: expected concatenate or add, found {fusion!r}.")
         layers = self._matching_layers(unet)
-        states = self.hidden_states(latents, encoder_hidden_states, cross_attention_kwargs=cross_attention_kwargs)
+        states = self.hidden_states(
+            latents,
+            encoder_hidden_states,
+            before="block" if fusion == "add" else "attention",
+            cross_attention_kwargs=cross_attention_kwargs,
+        )
+        if store_dtype is not None:
+            states = {place: value.to(store_dtype) for place, value in states.items()}
+        if fusion == "add":
+            return {"reference_features": ReferenceFeatures({}, guidance, states)}
         projected = {place: _project(layer, states[place]) for place, layer in layers.items()}
         return {"reference_features": ReferenceFeatures(projected, guidance)}
 
     def attach(self, unet: Denoiser) -> Attachment:
-        """Let the self-attention layers of a denoiser read ``reference_features`` until detached.
+        """Let the transformer blocks of a denoiser read ``reference_features`` until detached.
 
         Raises:
             AttachmentError: if the denoiser's layers are not those of this network, or carry foreign processors.
         """
         layers = self._matching_layers(unet)
-        return attach(
+        attention = attach(
             unet, layers, lambda place, stock: ReferenceAttnProcessor(stock, place), argument="reference_features"
         )
+        addition = attach_addition(unet, map(_block_of, layers))
+
+        def undo() -> None:
+            addition.detach()
+            attention.detach()
+
+        return Attachment(undo)
 
     def _matching_layers(self, unet: Denoiser) -> dict[str, Attention]:
         own = {place: layer.to_k.in_features for place, layer in spatial_attention(self, "attn1").items()}
@@ -207,7 +214,7 @@ class ReferenceAttnProcessor(AttachedProcessor):
         temb: Tensor | None = None,
         reference_features: ReferenceFeatures | None = None,
     ) -> Tensor:
-        if reference_features is None:
+        if reference_features is None or reference_features.added:
             return self.stock(attn, hidden_states, encoder_hidden_states, attention_mask, temb)
         return self._attend(attn, hidden_states, attention_mask, reference_features)  # pyright: ignore[reportArgumentType]
 
@@ -235,22 +242,15 @@ def _project(attn: Attention, states: Tensor) -> KeysValues:
     return KeysValues(split_heads(attn.to_k(states), attn.heads), split_heads(attn.to_v(states), attn.heads))
 
 
-def _repeated(states: Tensor, repeats: int) -> Tensor:
-    """One row for each frame of a clip; no copy where there is one clip."""
-    return states[:, None].expand(-1, repeats, -1, -1, -1).flatten(0, 1)
+def _block_of(layer: str) -> str:
+    """The place of the transformer block that a self-attention layer belongs to."""
+    return layer.removesuffix(".attn1")
 
 
 def _extended(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, memory: KeysValues) -> Tensor:
-    rows, references = query.shape[0], memory.key.shape[0]
-    if rows % references:
-        raise ShapeError(
-            f"reference_features: {references} references for {rows} rows of the denoiser; the rows must be a "
-            "multiple. Give one reference per clip, and read(..., guidance=True) where unconditional and "
-            "conditional rows share a batch."
-        )
-    repeats = rows // references
-    keys = torch.cat([key, _repeated(memory.key, repeats).to(key.dtype)], dim=2)
-    values = torch.cat([value, _repeated(memory.value, repeats).to(value.dtype)], dim=2)
+    rows = query.shape[0]
+    keys = torch.cat([key, repeated(memory.key, rows).to(key.dtype)], dim=2)
+    values = torch.cat([value, repeated(memory.value, rows).to(value.dtype)], dim=2)
     if bias is not None:
         bias = F.pad(bias, (0, memory.key.shape[2]))
     return F.scaled_dot_product_attention(query, keys, values, attn_mask=bias)

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from diffusers.models.attention_processor import Attention, AttnProcessor2_0
 from jaxtyping import TypeCheckError
 from networks import make_unet
 from peft import LoraConfig
+from torch import nn
 
 from anifacediff.attachment import spatial_attention
 from anifacediff.backbone.reference_net import ReferenceFeatures, ReferenceNet
@@ -102,6 +104,78 @@ def test_on_a_video_denoiser(video_unet: UNetMotionModel, reference_net: Referen
         plain = video_unet(sample, 5, context)[0]
         condition = read(reference_net, video_unet)
         assert not torch.allclose(video_unet(sample, 5, context, cross_attention_kwargs=condition)[0], plain, atol=1e-4)
+
+
+def test_fusion_by_addition_equals_adding_to_every_blocks_input(
+    video_unet: UNetMotionModel, reference_net: ReferenceNet
+):
+    sample, context = torch.randn(2, 4, 3, 8, 8), torch.randn(6, 1, 24)
+    latents, token = torch.randn(1, 4, 8, 8), torch.randn(1, 1, 24)
+    with reference_net.attach(video_unet):
+        condition = reference_net.read(latents, token, video_unet, guidance=True, fusion="add")
+        plain = video_unet(sample, 5, context)[0]
+        ours = video_unet(sample, 5, context, cross_attention_kwargs=condition)[0]
+        video_unet.enable_gradient_checkpointing()
+        checkpointed = video_unet.train()(sample, 5, context, cross_attention_kwargs=condition)[0]
+    assert not any(layer._forward_pre_hooks for layer in video_unet.modules())
+    video_unet.disable_gradient_checkpointing()
+
+    states: dict[str, torch.Tensor] = {}
+
+    def hook_all(network: UNet2DConditionModel | UNetMotionModel, what: Callable[[str, torch.Tensor], object]) -> None:
+        for layer in spatial_attention(network, "attn1"):
+            block = layer.removesuffix(".attn1")
+
+            def hook(module: nn.Module, args: tuple[torch.Tensor, ...], block: str = block) -> object:
+                return what(block, args[0])
+
+            network.get_submodule(block).register_forward_pre_hook(hook)
+
+    hook_all(reference_net, lambda block, hidden: states.update({block: hidden}))
+    reference_net(latents, 0, token)
+    hook_all(video_unet, lambda block, hidden: (hidden + states[block],))
+    by_hand = video_unet.eval()(sample, 5, context)[0]
+    assert len(states) == 4
+    torch.testing.assert_close(ours[:1], plain[:1])
+    torch.testing.assert_close(ours[1:], by_hand[1:])
+    torch.testing.assert_close(checkpointed, ours)
+    assert not torch.allclose(ours[1:], plain[1:], atol=1e-3)
+
+
+def test_addition_takes_latents_of_the_denoisers_size(unet: UNet2DConditionModel, reference_net: ReferenceNet):
+    condition = reference_net.read(torch.randn(1, 4, 8, 4), torch.randn(1, 1, 24), unet, fusion="add")
+    with reference_net.attach(unet), pytest.raises(ShapeError, match=r"32 hidden states .* latents of the size"):
+        run(unet, condition)
+
+
+def test_states_are_rounded_where_asked(unet: UNet2DConditionModel, reference_net: ReferenceNet):
+    latents, token = torch.randn(1, 4, 8, 8), torch.randn(1, 1, 24)
+    states = reference_net.hidden_states(latents, token)
+    rounded = reference_net.read(latents, token, unet, store_dtype=torch.float16)["reference_features"]
+    for place, layer in spatial_attention(unet, "attn1").items():
+        expected = layer.to_k(states[place].half().float()).unflatten(-1, (layer.heads, -1)).transpose(1, 2)
+        assert torch.equal(rounded.layers[place].key, expected)
+    added = reference_net.read(latents, token, unet, store_dtype=torch.float16, fusion="add")["reference_features"]
+    assert all(value.dtype == torch.float16 for value in added.added.values())
+
+
+def test_several_readings_are_joined_by_tokens(unet: UNet2DConditionModel, reference_net: ReferenceNet):
+    first, second = (read(reference_net, unet, size=size)["reference_features"] for size in (8, 12))
+    both = ReferenceFeatures.joined([first, second])
+    for place, layer in both.layers.items():
+        assert torch.equal(layer.key, torch.cat([first.layers[place].key, second.layers[place].key], 2))
+        assert torch.equal(layer.value, torch.cat([first.layers[place].value, second.layers[place].value], 2))
+    with reference_net.attach(unet):
+        assert run(unet, {"reference_features": both}).shape == (4, 4, 8, 8)
+    guided = read(reference_net, unet, guidance=True)["reference_features"]
+    for readings in ([], [first, guided]):
+        with pytest.raises(InputError, match="readings"):
+            ReferenceFeatures.joined(readings)
+
+
+def test_an_unknown_fusion(unet: UNet2DConditionModel, reference_net: ReferenceNet):
+    with pytest.raises((InputError, TypeCheckError), match="multiply"):
+        reference_net.read(torch.zeros(1, 4, 8, 8), torch.zeros(1, 1, 24), unet, fusion="multiply")  # pyright: ignore[reportArgumentType]
 
 
 def test_save_and_load(reference_net: ReferenceNet, unet: UNet2DConditionModel, tmp_path: Path):
