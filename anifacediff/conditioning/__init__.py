@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from anifacediff.conditioning.facial_alignment import FacialAlignment as FacialAlignment
     from anifacediff.conditioning.geometric_guidance import GeometricGuidanceEncoder as GeometricGuidanceEncoder
     from anifacediff.conditioning.image_tokens import ImageTokens as ImageTokens
+    from anifacediff.conditioning.motion_identity import MotionIdentity as MotionIdentity
+    from anifacediff.conditioning.motion_identity import MotionIdentityModulation as MotionIdentityModulation
     from anifacediff.conditioning.pose_encoder import PoseEncoder as PoseEncoder
     from anifacediff.conditioning.reference_warp import ReferenceGuide as ReferenceGuide
     from anifacediff.conditioning.reference_warp import ReferenceWarp as ReferenceWarp
@@ -23,6 +25,7 @@ else:
             "facial_alignment": ("FacialAlignment",),
             "geometric_guidance": ("GeometricGuidanceEncoder",),
             "image_tokens": ("ImageTokens",),
+            "motion_identity": ("MotionIdentity", "MotionIdentityModulation"),
             "pose_encoder": ("PoseEncoder",),
             "reference_warp": ("ReferenceGuide", "ReferenceWarp"),
         },

@@ -1,0 +1,1 @@
+"""Converters of published checkpoints into the layout of our parts."""

@@ -1,0 +1,64 @@
+"""MIMAFace's denoiser, converted from its own keys, on a stock UNetMotionModel: first clip, chained, guided."""
+
+from typing import Any
+
+import golden
+import pytest
+import torch
+from diffusers import UNetMotionModel
+from torch import Tensor
+
+from anifacediff.assemblies.published.mimaface import AFFINITY, convert_denoiser
+from anifacediff.backbone.temporal import normalise_per_frame
+from anifacediff.checkpoint import load_strict
+
+CONFIG: dict[str, Any] = {
+    "sample_size": 8,
+    "in_channels": 13,
+    "block_out_channels": (32, 64),
+    "layers_per_block": 1,
+    "cross_attention_dim": 32,
+    "num_attention_heads": 4,
+    "motion_num_attention_heads": 4,
+    "norm_num_groups": 8,
+    "down_block_types": ("CrossAttnDownBlockMotion", "DownBlockMotion"),
+    "up_block_types": ("UpBlockMotion", "CrossAttnUpBlockMotion"),
+    "use_motion_mid_block": False,
+}
+STORED = golden.read("mimaface/step")
+
+
+def published() -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The image and the video stage in the published layout."""
+    video = STORED.weights("unet.")
+    image = {key: value for key, value in video.items() if "motion_modules" not in key}
+    return image | {"conv_in.weight": torch.zeros(32, 8, 3, 3)}, {f"module.{key}": each for key, each in video.items()}
+
+
+@pytest.fixture(scope="module")
+def unet() -> UNetMotionModel:
+    denoiser = UNetMotionModel(**CONFIG).eval()
+    load_strict(denoiser, convert_denoiser(*published(), CONFIG).weights, "step")
+    normalise_per_frame(denoiser, 32)
+    return denoiser
+
+
+@torch.no_grad()
+def test_step(unet: UNetMotionModel):
+    arrays = STORED.arrays
+    latent, render = arrays["latent"], arrays["render_latent"][0].transpose(0, 1)
+    tokens = arrays["tokens"].expand(6, -1, -1)
+    first = AFFINITY(torch.zeros(0, 4, 8, 8), num_frames=6, map_latents=render)
+    chained = AFFINITY(arrays["prev_latent"][-3:], num_frames=6, map_latents=render)
+    joined = torch.cat([latent[0].transpose(0, 1), chained["inter_clip"]], 1)
+    assert torch.equal(joined.transpose(0, 1)[None], arrays["unet_input_next_clip"])
+    with AFFINITY.attach(unet):
+        output = unet(latent, 500, tokens, cross_attention_kwargs=first)[0]
+        STORED.assert_close(output, "noise_first_clip", golden.WHOLE_STEP)
+        output = unet(latent, 500, tokens, cross_attention_kwargs=chained)[0]
+        STORED.assert_close(output, "noise_next_clip", golden.WHOLE_STEP)
+        both = torch.cat([torch.zeros_like(tokens), tokens])
+        output = unet(latent.repeat(2, 1, 1, 1, 1), 500, both, cross_attention_kwargs=chained)[0]
+    STORED.assert_close(output, "noise_next_clip_cfg", golden.WHOLE_STEP)
+    without, given = output.chunk(2)
+    STORED.assert_close(without + 5.0 * (given - without), "noise_guided", golden.WHOLE_STEP)
