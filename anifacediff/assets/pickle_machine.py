@@ -8,7 +8,7 @@ file declares before they have seen it. This machine calls nothing that is named
 import io
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -58,6 +58,8 @@ class Unfinished:
     memo: list[int] = field(default_factory=list[int])
 
 
+@runtime_checkable
+@runtime_checkable
 class Workshop(Protocol):
     """What makes objects that are more than containers and scalars."""
 
