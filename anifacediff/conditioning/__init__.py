@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from anifacediff.conditioning.image_tokens import ImageTokens as ImageTokens
     from anifacediff.conditioning.motion_identity import MotionIdentity as MotionIdentity
     from anifacediff.conditioning.motion_identity import MotionIdentityModulation as MotionIdentityModulation
+    from anifacediff.conditioning.multilevel_pose import MultiLevelPoseEncoder as MultiLevelPoseEncoder
     from anifacediff.conditioning.pose_encoder import PoseEncoder as PoseEncoder
     from anifacediff.conditioning.reference_warp import ReferenceGuide as ReferenceGuide
     from anifacediff.conditioning.reference_warp import ReferenceWarp as ReferenceWarp
@@ -26,6 +27,7 @@ else:
             "geometric_guidance": ("GeometricGuidanceEncoder",),
             "image_tokens": ("ImageTokens",),
             "motion_identity": ("MotionIdentity", "MotionIdentityModulation"),
+            "multilevel_pose": ("MultiLevelPoseEncoder",),
             "pose_encoder": ("PoseEncoder",),
             "reference_warp": ("ReferenceGuide", "ReferenceWarp"),
         },
