@@ -65,3 +65,7 @@ class UnknownComponentError(AniFaceDiffError, KeyError):
 
 class AmbiguousComponentError(AniFaceDiffError, LookupError):
     """Several plugins offer a component of the name asked for."""
+
+
+class ConformanceError(AniFaceDiffError, AssertionError):
+    """A component does not do what its kind promises; raised by the checks of ``anifacediff.testing``."""

@@ -1,5 +1,6 @@
 """Tracking drawn avatars: a network reads their parameters at once, gaze and lids included."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,7 @@ _AT_ONCE = 32
 
 
 class DrawnTracker:
-    """Reads the one face of pictures of drawn avatars; a :class:`~anifacediff.tracking.Tracker`.
+    """Reads the one face of pictures of drawn avatars; a :class:`~anifacediff.tracking.ParameterTracker`.
 
     The largest square in the middle of a picture is looked at, resized to 128 x 128, the size that the network was
     trained at; a face must be as large in it as the generator draws them, from the chest to over the hair. Whether
@@ -43,9 +44,18 @@ class DrawnTracker:
 
     def __call__(self, image: UInt8[np.ndarray, "h w 3"]) -> tuple[DetectedFace, ...]:
         """Find the face of an RGB image; there is always one, see the class."""
-        tensor = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() / 255
+        tensor = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float() / 255
         landmarks = true_landmarks(self.head, self.parameters(tensor))
         return (DetectedFace.at(landmarks[0].double().numpy()),)
+
+    @property
+    def model(self) -> ExpressiveHead:
+        """Whose parameters are read: the head with all of its expression."""
+        return self.head
+
+    def estimate(self, images: Float[Tensor, "f 3 h w"], faces: Sequence[DetectedFace]) -> FaceParameters:
+        """Read the parameters of the one face in each picture, as :meth:`parameters` does, without being told where."""
+        return self.parameters(images)
 
     @torch.no_grad()
     def parameters(self, images: Float[Tensor, "f 3 h w"]) -> FaceParameters:

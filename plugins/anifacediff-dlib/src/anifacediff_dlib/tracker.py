@@ -16,6 +16,8 @@ Picture = UInt8[np.ndarray, "h w 3"]
 # Shifts in widths of the box (x, y) and a scale; landmarks averaged over them jitter less from frame to frame.
 _JIGGLES = ((0.0, 0.0, 1.0), (-0.03, 0.0, 1.0), (0.03, 0.0, 1.0), (0.0, 0.0, 0.96), (0.0, 0.0, 1.04))
 
+_LEAST_CONVOLUTIONAL_SIDE = 8  # pixels; dlib raises an error on smaller pictures
+
 
 @dataclass(frozen=True)
 class DlibTracker:
@@ -49,7 +51,8 @@ class DlibTracker:
             yield [_scaled(found, factor) for found in frontal_detector()(reduced, doubling)]
         if self.convolutional:
             reduced, factor = _reduce(image, self.largest_convolutional_side)
-            yield [_scaled(found.rect, factor) for found in convolutional_detector()(reduced, 0)]
+            if min(reduced.shape[:2]) >= _LEAST_CONVOLUTIONAL_SIDE:
+                yield [_scaled(found.rect, factor) for found in convolutional_detector()(reduced, 0)]
 
 
 def _reduce(image: Picture, largest_side: int) -> tuple[Picture, float]:
