@@ -1,6 +1,7 @@
 """Take the jitter out of a clip's parameters without delay, keeping short movements such as blinks."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -49,19 +50,29 @@ def smooth_parameters(parameters: FaceParameters, strength: float) -> FaceParame
     """
     if strength == 0:
         return parameters
+    return along_frames(parameters, lambda values: smooth_signal(values, strength), shape=parameters.shape)
 
-    def smooth(values: Tensor) -> Tensor:
-        return smooth_signal(values, strength)
 
+def along_frames(
+    parameters: FaceParameters, change: Callable[[Tensor], Tensor], *, shape: Float[Tensor, "f s"]
+) -> FaceParameters:
+    """Apply a linear operation along the frames to all but the identity; rotations stay rotations.
+
+    Args:
+        parameters: consecutive frames. A camera that is no :class:`PerFrame` is left as it is.
+        change: is given tensors whose first axis is the frames; may return more or fewer of them.
+        shape: f s, the identity of the frames after it.
+    """
     camera = parameters.camera
     return replace(
         parameters,
-        expression=smooth(parameters.expression),
-        pose=axis_angle(nearest_rotation(smooth(rotation_matrix(parameters.pose)))),
-        camera=camera.map(smooth) if isinstance(camera, PerFrame) else camera,
-        box=parameters.box.map(smooth),
-        gaze=None if parameters.gaze is None else smooth(parameters.gaze),
-        eyelids=None if parameters.eyelids is None else smooth(parameters.eyelids),
+        shape=shape,
+        expression=change(parameters.expression),
+        pose=axis_angle(nearest_rotation(change(rotation_matrix(parameters.pose)))),
+        camera=camera.map(change) if isinstance(camera, PerFrame) else camera,
+        box=parameters.box.map(change),
+        gaze=None if parameters.gaze is None else change(parameters.gaze),
+        eyelids=None if parameters.eyelids is None else change(parameters.eyelids),
     )
 
 

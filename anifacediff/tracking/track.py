@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 import torch
-from jaxtyping import Float64, UInt8
+from jaxtyping import UInt8
 from numpy.typing import NDArray
 
 from anifacediff.errors import InputError, NoFaceError, SeveralFacesError, UnknownComponentError
@@ -16,15 +16,17 @@ from anifacediff.media.crop import SquareCrop
 from anifacediff.media.images import check_picture
 from anifacediff.registry import registry
 from anifacediff.shapes import Float, Tensor
-from anifacediff.tracking.contracts import DetectedFace, FaceRectangle, Tracker, extent
+from anifacediff.tracking.contracts import DetectedFace, FaceRectangle, ParameterTracker, Tracker, extent
+from anifacediff.tracking.estimates import Estimates, reads
 from anifacediff.tracking.fit import LandmarkFit, reprojection_error
+from anifacediff.tracking.gaps import Gaps, Missing
 from anifacediff.tracking.smoothing import smooth_parameters
 
 Picture = UInt8[np.ndarray, "h w 3"]
 Unchecked = NDArray[Any]
-Missing = Literal["interpolate", "hold", "raise"]
 
 _TIGHTEST = 1.25  # the margin of DECA, down to which a crop is shrunk before it reaches over the image's edges
+_BY_NAME_ONLY = ("drawn", "deca")  # the one would see a face in anything, the other needs another tracker
 _RISE = 0.15  # of the crop's centre over that of the landmarks, in sizes of the face: hair needs room
 
 _BY_HAND = (
@@ -92,7 +94,7 @@ def track_image(
     image: Picture,
     *,
     tracker: Tracker,
-    model: LandmarkedModel,
+    model: LandmarkedModel | None = None,
     face: int | None = None,
     margin: float = 1.8,
     image_size: int = 256,
@@ -101,8 +103,9 @@ def track_image(
 
     Args:
         image: h w 3, RGB.
-        tracker: finds faces; see :func:`default_tracker`.
-        model: fitted to the landmarks.
+        tracker: finds faces; see :func:`default_tracker`. One that reads this model's parameters itself (a
+            :class:`ParameterTracker`) is asked for them, and nothing is fitted.
+        model: fitted to the landmarks; may be left out if the tracker reads parameters of its own model.
         face: which face, the largest is 0; needed where there are several.
         margin: side of the crop over the face's size, see :meth:`SquareCrop.around`; 1.8 shows the whole head.
         image_size: height and width of the crop in pixels.
@@ -110,15 +113,25 @@ def track_image(
     Raises:
         NoFaceError: if there is none.
         SeveralFacesError: if there are several and ``face`` is not given.
-        InputError: if ``face`` is no index of a face.
+        InputError: if ``face`` is no index of a face, no model is known, or the tracker's estimate cannot be used.
     """
+    model, estimates = _reading(tracker, model)
     found = _search(tracker, image, "the image")
     if not found:
         raise NoFaceError(f"No face was found in the image {_size(image)} by {_name(tracker)}. {_BY_HAND}")
     chosen = _choose(found, face, f"the image {_size(image)}", option="--face")
     height, width = image.shape[:2]
-    tracked = track_faces(
-        [chosen], model=model, smoothing=0.0, margin=margin, image_size=image_size, frame_size=(height, width)
+    if estimates is not None:
+        estimates.add(0, image, chosen)
+    tracked = _track(
+        [chosen],
+        estimates,
+        model=model,
+        missing="raise",
+        smoothing=0.0,
+        margin=margin,
+        image_size=image_size,
+        frame_size=(height, width),
     )
     error = float(tracked.report.reprojection_error[0])
     return TrackedImage(tracked.crop.apply(image, image_size), tracked.crop, tracked.parameters, error)
@@ -128,7 +141,7 @@ def track_clip(
     frames: Iterable[Picture],
     *,
     tracker: Tracker,
-    model: LandmarkedModel,
+    model: LandmarkedModel | None = None,
     face: int | None = None,
     missing: Missing = "interpolate",
     smoothing: float = 1.0,
@@ -139,8 +152,9 @@ def track_clip(
 
     Args:
         frames: f of h w 3, RGB. For a progress bar wrap them, for instance in ``rich.progress.track``.
-        tracker: finds faces; see :func:`default_tracker`.
-        model: fitted to the landmarks.
+        tracker: finds faces; see :func:`default_tracker`. One that reads this model's parameters itself (a
+            :class:`ParameterTracker`) is asked for them, a few frames at a time, and nothing is fitted.
+        model: fitted to the landmarks; may be left out if the tracker reads parameters of its own model.
         face: which face of the first frame that shows any, the largest is 0; needed where there are several.
         missing: what to do about frames without the face, see :func:`track_faces`.
         smoothing: strength in frames, see :func:`smooth_parameters`; 0 is off.
@@ -150,14 +164,21 @@ def track_clip(
     Raises:
         NoFaceError: if no frame shows a face, or one does not and ``missing`` is ``"raise"``.
         SeveralFacesError: if there are several and ``face`` is not given.
-        InputError: if there are no frames, ``face`` is no index of a face, or ``missing`` is another word.
+        InputError: if there are no frames, ``face`` is no index of a face, ``missing`` is another word, no model is
+            known, or the tracker's estimate of a frame cannot be used.
     """
     _check_missing(missing)
+    model, estimates = _reading(tracker, model)
     follower = _Follower(tracker, face)
-    faces = [follower(image) for image in frames]
+    faces: list[DetectedFace | None] = []
+    for number, image in enumerate(frames):
+        faces.append(follower(image))
+        if estimates is not None:
+            estimates.add(number, image, faces[-1])
     follower.check()
-    return track_faces(
+    return _track(
         faces,
+        estimates,
         model=model,
         missing=missing,
         smoothing=smoothing,
@@ -199,32 +220,28 @@ def track_faces(
         InputError: if ``missing`` is another word.
     """
     _check_missing(missing)
-    absent = tuple(number for number, face in enumerate(faces) if face is None)
-    if len(absent) == len(faces):
-        raise NoFaceError(f"No face was found in any of {len(faces)} frames. {_BY_HAND}")
-    if absent and missing == "raise":
-        raise NoFaceError(
-            f"No face was found in {len(absent)} of {len(faces)} frames: {_ranges(absent)}. "
-            f"Fill them with missing='interpolate' or 'hold', or leave them out. {_BY_HAND}"
-        )
-    landmarks = _filled(faces, missing)
-    crop = _clip_crop(landmarks, margin, frame_size)
-    moved = crop.to_crop(image_size)(torch.from_numpy(landmarks).float())
-    fitted = LandmarkFit(model)(moved, canvas=(image_size, image_size))
-    parameters = smooth_parameters(fitted, smoothing)
-    report = TrackingReport(absent, missing, reprojection_error(model, parameters, moved))
-    return TrackedClip(crop, parameters, report)
+    return _track(
+        faces,
+        None,
+        model=model,
+        missing=missing,
+        smoothing=smoothing,
+        margin=margin,
+        image_size=image_size,
+        frame_size=frame_size,
+    )
 
 
 def default_tracker() -> Tracker:
     """Build the tracker of an installed plugin: ``"dlib"`` if there is one, else the first by name.
 
-    The tracker of drawn avatars is built when it is asked for by name only: it would see a face in anything.
+    Some are built when they are asked for by name only: that of drawn avatars, which would see a face in anything,
+    and ``"deca"``, which needs another tracker.
 
     Raises:
         UnknownComponentError: if no plugin offers one, saying how to install one.
     """
-    offered = (name for name in registry.trackers if name not in ("drawn", "anifacediff/drawn"))
+    offered = (name for name in registry.trackers if name.rpartition("/")[2] not in _BY_NAME_ONLY)
     names = sorted(offered, key=lambda name: (name != "dlib", name))
     if not names:
         failed = [f"{plugin.plugin}: {plugin.reason}" for plugin in registry.plugins() if plugin.status != "ok"]
@@ -235,6 +252,66 @@ def default_tracker() -> Tracker:
             "Without one, give landmarks by hand (anifacediff.tracking.track_faces), or ready FaceParameters."
         )
     return registry.trackers[names[0]]()
+
+
+def _reading(tracker: Tracker, model: LandmarkedModel | None) -> tuple[LandmarkedModel, Estimates | None]:
+    """The model, and what collects the tracker's own estimates of it if it makes any."""
+    if model is None:
+        model = _own_model(tracker)
+    return model, Estimates(tracker) if reads(tracker, model) else None
+
+
+def _own_model(tracker: Tracker) -> LandmarkedModel:
+    if not isinstance(tracker, ParameterTracker):
+        raise InputError(
+            f"model: {_name(tracker)} finds landmarks and no parameters; say which model is to be fitted to them."
+        )
+    if not isinstance(tracker.model, LandmarkedModel):
+        raise InputError(
+            f"tracker: {_name(tracker)} reads parameters of a {type(tracker.model).__name__}, which has no landmarks "
+            "to compare with those found. Its model needs the members of anifacediff.geometry.LandmarkedModel."
+        )
+    return tracker.model
+
+
+def _track(
+    faces: Sequence[DetectedFace | None],
+    estimates: Estimates | None,
+    *,
+    model: LandmarkedModel,
+    missing: Missing,
+    smoothing: float,
+    margin: float,
+    image_size: int,
+    frame_size: tuple[int, int] | None,
+) -> TrackedClip:
+    """Arguments as for :func:`track_faces`, and the tracker's own estimates of the frames with a face, if any."""
+    absent = _absent(faces, missing)
+    gaps = Gaps.between([face is not None for face in faces], missing)
+    landmarks = gaps.fill(torch.stack([torch.from_numpy(face.landmarks) for face in faces if face is not None]))
+    crop = _clip_crop(landmarks, margin, frame_size)
+    to_crop, canvas = crop.to_crop(image_size), (image_size, image_size)
+    moved = to_crop(landmarks.float())
+    if estimates is None:
+        found = LandmarkFit(model)(moved, canvas=canvas)
+    else:
+        found = gaps.fill_parameters(estimates.joined()).moved(to_crop, canvas).to(model.triangles.device)
+    parameters = smooth_parameters(found, smoothing)
+    report = TrackingReport(absent, missing, reprojection_error(model, parameters, moved))
+    return TrackedClip(crop, parameters, report)
+
+
+def _absent(faces: Sequence[DetectedFace | None], missing: Missing) -> tuple[int, ...]:
+    """The frames without a face, if that is allowed."""
+    absent = tuple(number for number, face in enumerate(faces) if face is None)
+    if len(absent) == len(faces):
+        raise NoFaceError(f"No face was found in any of {len(faces)} frames. {_BY_HAND}")
+    if absent and missing == "raise":
+        raise NoFaceError(
+            f"No face was found in {len(absent)} of {len(faces)} frames: {_ranges(absent)}. "
+            f"Fill them with missing='interpolate' or 'hold', or leave them out. {_BY_HAND}"
+        )
+    return absent
 
 
 class _Follower:
@@ -303,26 +380,11 @@ def _nearest(found: tuple[DetectedFace, ...], box: FaceRectangle, unseen: int) -
     return found[index] if distance <= size * (1 + unseen) else None
 
 
-def _filled(faces: Sequence[DetectedFace | None], missing: Missing) -> Float64[np.ndarray, "f 68 2"]:
-    """The landmarks of every frame, made up where there is no face."""
-    seen = np.array([number for number, face in enumerate(faces) if face is not None])
-    known = np.stack([face.landmarks for face in faces if face is not None])
-    numbers = np.arange(len(faces))
-    after = np.searchsorted(seen, numbers, side="right")
-    before, after = np.clip([after - 1, after], 0, len(seen) - 1)
-    if missing == "hold":
-        return known[before]
-    gap = np.maximum(seen[after] - seen[before], 1)
-    share = np.clip((numbers - seen[before]) / gap, 0, 1)[:, None, None]
-    return (1 - share) * known[before] + share * known[after]
-
-
-def _clip_crop(
-    landmarks: Float64[np.ndarray, "f 68 2"], margin: float, frame_size: tuple[int, int] | None
-) -> SquareCrop:
+def _clip_crop(landmarks: Float[Tensor, "f 68 2"], margin: float, frame_size: tuple[int, int] | None) -> SquareCrop:
     """DECA's square around a face of the median size, grown by how much the box of all frames exceeds it."""
-    left, top, right, bottom = extent(landmarks.reshape(-1, 2))
-    width, height = np.median(landmarks.max(axis=1) - landmarks.min(axis=1), axis=0).tolist()
+    points = landmarks.numpy()
+    left, top, right, bottom = extent(points.reshape(-1, 2))
+    width, height = np.median(points.max(axis=1) - points.min(axis=1), axis=0).tolist()
     x, y = (left + right) / 2, (top + bottom) / 2
     face = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
     square, tight = (SquareCrop.around(face, margin=each, lower=-_RISE) for each in (margin, _TIGHTEST))

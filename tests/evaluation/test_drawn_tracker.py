@@ -16,7 +16,7 @@ from anifacediff.shapes import Float, Tensor
 from anifacediff.synthetic import AvatarArtist, random_avatar, random_motion
 from anifacediff.synthetic.expression import indices
 from anifacediff.synthetic.regions import true_landmarks
-from anifacediff.tracking import Tracker, default_tracker
+from anifacediff.tracking import ParameterTracker, default_tracker
 
 SEEDS, FRAMES = range(26_000, 26_024), 4
 
@@ -111,7 +111,7 @@ def test_extractors_say_what_the_parameters_say(tracker: DrawnTracker, drawn: Dr
 
 
 def test_protocols_are_satisfied(tracker: DrawnTracker):
-    assert isinstance(tracker, Tracker)
+    assert isinstance(tracker, ParameterTracker)
     assert isinstance(tracker, DrawnFaceReader)
     for kind in (IdentityExtractor, PoseExtractor, ExpressionExtractor):
         assert isinstance(kind(tracker.reader), FrameExtractor)
