@@ -26,7 +26,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 import torch
 
 from anifacediff.errors import InputError, NotFiniteError
-from anifacediff.sampling.noise import FrameNoise
+from anifacediff.sampling.noise import Noise
 from anifacediff.sampling.windows import check_consecutive
 from anifacediff.shapes import Float, Int, Tensor, check_shape
 
@@ -78,7 +78,7 @@ def stream_latents(
     scheduler: Scheduler,
     *,
     windows: tuple[range, ...],
-    noise: FrameNoise,
+    noise: Noise,
     num_steps: int,
     eta: float = 0.0,
     on_window: Progress | None = None,
@@ -123,7 +123,7 @@ def denoise_clip(
     scheduler: Scheduler,
     *,
     windows: Sequence[Sequence[int]],
-    noise: FrameNoise,
+    noise: Noise,
     num_steps: int,
     eta: float = 0.0,
     on_window: Progress | None = None,
@@ -179,7 +179,7 @@ class _Run:
         self,
         denoise: Denoiser,
         scheduler: Scheduler,
-        noise: FrameNoise,
+        noise: Noise,
         num_steps: int,
         num_windows: int,
         eta: float,
@@ -206,7 +206,7 @@ class _Run:
 
     def start(self, frames: range) -> _Segment:
         generators = self._noise.generators(frames)
-        latents = self._noise.draw(generators) * self._scheduler.init_noise_sigma
+        latents = self._noise.initial(frames, generators) * self._scheduler.init_noise_sigma
         return _Segment(frames, latents, deepcopy(self._scheduler), generators)
 
     def scaled(self, segment: _Segment, step: int) -> Float[Tensor, "f c h w"]:

@@ -2,17 +2,34 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
 
 from anifacediff.errors import InputError
-from anifacediff.shapes import Float, Tensor
+from anifacediff.shapes import Float, Tensor, check_finite, check_shape
 
 STARTS = ("noise", "shared", "zeros")
 
 _GOLDEN_RATIO = 0x9E3779B1  # odd, so that frame * constant is one-to-one modulo 2**32
 _SEEDS = 2**32  # torch's CPU generator uses no more bits of a seed
+
+
+@runtime_checkable
+class Noise(Protocol):
+    """Where the frames of a clip start, and from what stochastic schedulers draw later."""
+
+    @property
+    def device(self) -> torch.device | str: ...
+
+    def generators(self, frames: Sequence[int]) -> list[torch.Generator]:
+        """Begin the streams of random numbers of some frames."""
+        ...
+
+    def initial(self, frames: Sequence[int], generators: Sequence[torch.Generator]) -> Float[Tensor, "f c h w"]:
+        """Give that from which some frames start; it may be drawn from their streams."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -58,6 +75,53 @@ class FrameNoise:
         drawn = [torch.randn(self.shape, generator=generator) for generator in generators]
         return torch.stack(drawn).to(self.device, self.dtype)
 
+    def initial(self, frames: Sequence[int], generators: Sequence[torch.Generator]) -> Float[Tensor, "f c h w"]:
+        """Draw that from which frames start, from the streams that were begun for them."""
+        return self.draw(generators)
+
     def __call__(self, frames: Sequence[int]) -> Float[Tensor, "f c h w"]:
         """Draw the noise from which some frames start."""
         return self.draw(self.generators(frames))
+
+
+@dataclass(frozen=True)
+class GivenNoise:
+    """Frames start from noise that was drawn elsewhere, such as by another system's code.
+
+    Attributes:
+        latents: f c h w, what frame 0, 1, ... of the clip start from, of unit variance.
+        seed: from which stochastic schedulers draw later.
+
+    Raises:
+        ShapeError: if the latents are not f c h w.
+        InputError: if they hold NaN or infinity.
+    """
+
+    latents: Float[Tensor, "f c h w"]
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_shape("latents", self.latents, "f c h w", None, None, None, None)
+        check_finite("latents", self.latents)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the noise is."""
+        return self.latents.device
+
+    def generators(self, frames: Sequence[int]) -> list[torch.Generator]:
+        """Begin the streams of some frames; see :class:`FrameNoise`."""
+        _, channels, height, width = self.latents.shape
+        return FrameNoise(self.seed, (channels, height, width)).generators(frames)
+
+    def initial(self, frames: Sequence[int], generators: Sequence[torch.Generator]) -> Float[Tensor, "f2 c h w"]:
+        """Give that from which some frames start.
+
+        Raises:
+            InputError: if there is none for a frame.
+        """
+        if frames and not 0 <= min(frames) <= max(frames) < len(self.latents):
+            raise InputError(
+                f"noise was given for {len(self.latents)} frames, but is needed up to frame {max(frames)}."
+            )
+        return self.latents[list(frames)]
