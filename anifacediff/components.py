@@ -69,6 +69,12 @@ def _anifacediff():
     return AniFaceDiffPipeline
 
 
+def _magicportrait():
+    from anifacediff.assemblies.magicportrait import MagicPortraitPipeline
+
+    return MagicPortraitPipeline
+
+
 def _psnr():
     from anifacediff.evaluation.pixels import PSNR
 
@@ -167,8 +173,8 @@ def anifacediff_temporal_modules() -> Mapping[str, Loader[type["TemporalNetwork"
 
 @hookimpl
 def anifacediff_assemblies() -> Mapping[str, Loader[type["DiffusionPipeline"]]]:
-    """Offer the AniFaceDiff pipeline."""
-    return {"anifacediff": _anifacediff}
+    """Offer the pipelines of the papers."""
+    return {"anifacediff": _anifacediff, "magicportrait": _magicportrait}
 
 
 @hookimpl

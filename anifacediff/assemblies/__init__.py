@@ -4,7 +4,16 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from anifacediff.assemblies.anifacediff import AniFaceDiffPipeline as AniFaceDiffPipeline
+    from anifacediff.assemblies.magicportrait import MagicPortraitPipeline as MagicPortraitPipeline
+    from anifacediff.assemblies.pipeline import AnimationPipeline as AnimationPipeline
 else:
     from anifacediff.exports import lazy_exports
 
-    __getattr__, __all__ = lazy_exports(__name__, {"anifacediff": ("AniFaceDiffPipeline",)})
+    __getattr__, __all__ = lazy_exports(
+        __name__,
+        {
+            "anifacediff": ("AniFaceDiffPipeline",),
+            "magicportrait": ("MagicPortraitPipeline",),
+            "pipeline": ("AnimationPipeline",),
+        },
+    )

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from copy import deepcopy
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.models.unets.unet_motion_model import UNetMotionModel
-from torch import nn
 from transformers import CLIPVisionModelWithProjection
 
 from anifacediff.assemblies.anifacediff_clip import AniFaceDiffClip
@@ -292,7 +290,7 @@ class AniFaceDiffPipeline(AnimationPipeline):
             guidance=guidance_scale != 1,
             cross_attention_kwargs=self._reference_pose(parameters) if self.config["reference_pose"] else None,
         )
-        driving, align = driving.to(device), _on(self.alignment, device)
+        driving, align = driving.to(device), self.renderer(device)
         return AniFaceDiffClip(
             unet=self.unet,
             align=align,
@@ -307,7 +305,7 @@ class AniFaceDiffPipeline(AnimationPipeline):
         )
 
     def _reference_pose(self, parameters: FaceParameters) -> dict[str, Tensor]:
-        maps = _on(self.alignment, parameters.expression.device)(parameters, parameters).normal
+        maps = self.renderer(parameters.expression.device)(parameters, parameters).normal
         assert maps is not None
         return self.pose_encoder(maps)
 
@@ -318,10 +316,3 @@ class AniFaceDiffPipeline(AnimationPipeline):
         size = int(self.config["image_size"])
         warp = ReferenceWarp(align.morphable_model, image_size=size, rasterizer=rasterizer)
         return ReferenceGuide(warp, image, parameters, self.encode)
-
-
-def _on(renderer: ControlRenderer, device: torch.device) -> ControlRenderer:
-    """A copy of a renderer on another device; the face model may be in use elsewhere, and stays where it is."""
-    if device.type == "cpu" or not isinstance(renderer, nn.Module):
-        return renderer
-    return deepcopy(renderer).to(device)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from anifacediff.assemblies.clip import HeldFrames, StockDenoiser, evaluate
+from anifacediff.assemblies.clip import HeldFrames, StockDenoiser, evaluate, guided
 from anifacediff.backbone.reference_net import ReferenceFeatures
 from anifacediff.conditioning.contracts import ControlRenderer
 from anifacediff.conditioning.expression_adapter import ExpressionAdapter
@@ -55,19 +55,18 @@ class AniFaceDiffClip:
         self, latents: Float[Tensor, "f c h w"], timestep: Timestep, frames: Sequence[int]
     ) -> Float[Tensor, "f c h w"]:
         """Evaluate the denoiser for one window; see :class:`~anifacediff.sampling.Denoiser`."""
-        guided = self.guidance_scale != 1
+        contrasted = self.guidance_scale != 1
         tokens = self.token.expand(len(frames), -1, -1)
         condition = {
             "reference_features": self.reference_features,
             "pose_features": self.pose_features(frames, self._pose_features),
-            **self.expression_adapter(self.driving.expression_code[list(frames)], guidance=guided),
+            **self.expression_adapter(self.driving.expression_code[list(frames)], guidance=contrasted),
         }
-        if not guided:
-            return self._blended(evaluate(self.unet, latents[None], timestep, tokens, condition)[0], frames)
-        tokens = torch.cat([torch.zeros_like(tokens), tokens])
-        rows = evaluate(self.unet, torch.stack([latents, latents]), timestep, tokens, condition)
-        without, given = (self._blended(each, frames) for each in rows)
-        return without + self.guidance_scale * (given - without)
+        if contrasted:
+            tokens = torch.cat([torch.zeros_like(tokens), tokens])
+        halves = torch.stack([latents] * (1 + contrasted))
+        rows = evaluate(self.unet, halves, timestep, tokens, condition)
+        return guided(torch.stack([self._blended(row, frames) for row in rows]), self.guidance_scale)
 
     @torch.no_grad()
     def control(self, frame: int) -> UInt8[np.ndarray, "h w 3"]:

@@ -91,6 +91,11 @@ def evaluate(
     return sample.unflatten(0, latents.shape[:2])
 
 
+def guided(rows: Float[Tensor, "b f c h w"], scale: float) -> Float[Tensor, "f c h w"]:
+    """Contrast the prediction that is told everything, the last row, with the one before it, if there are two."""
+    return rows[0] if len(rows) == 1 else rows[0] + scale * (rows[1] - rows[0])
+
+
 def _runs(frames: Sequence[int]) -> list[range]:
     """Consecutive numbers as ranges: 3, 4, 5, 0, 1 are 3-5 and 0-1."""
     breaks = [index for index in range(1, len(frames)) if frames[index] != frames[index - 1] + 1]

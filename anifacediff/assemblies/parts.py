@@ -1,5 +1,7 @@
 """The parts of an AniFaceDiff pipeline: from public weights, or small and untrained."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -107,15 +109,52 @@ def stable_diffusion_parts(
 def small_parts(*, seed: int, preset: PresetName, image_size: int, morphable_model: str) -> Parts:
     """Make small parts with random weights; see :meth:`AniFaceDiffPipeline.untrained`."""
     choice = _choose(preset)
+    small = small_networks(seed, image_size)
+    with seeded(seed):
+        return assemble(
+            small.vae,
+            small.image_encoder,
+            small.unet,
+            small.temporal,
+            choice,
+            image_size,
+            morphable_model,
+            everything=True,
+        )
+
+
+@contextmanager
+def seeded(seed: int) -> Generator[None]:
+    """Draw fresh weights by a seed, and leave the global generator as it was."""
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(seed)
+        yield
+
+
+@dataclass(frozen=True)
+class SmallNetworks:
+    """Networks that run on any machine, with random weights; they have the layout of Stable Diffusion's."""
+
+    vae: AutoencoderKL
+    image_encoder: CLIPVisionModelWithProjection
+    unet: UNet2DConditionModel
+    temporal: TemporalModules
+
+
+def small_networks(seed: int, image_size: int) -> SmallNetworks:
+    """Make small networks.
+
+    Args:
+        seed: of the weights.
+        image_size: height and width in pixels of the pictures.
+    """
+    with seeded(seed):
         vae = AutoencoderKL.from_config(SMALL_VAE, sample_size=image_size)
         unet = UNet2DConditionModel.from_config(SMALL_UNET, sample_size=image_size // 8)
         assert isinstance(vae, AutoencoderKL)
         assert isinstance(unet, UNet2DConditionModel)
         encoder = CLIPVisionModelWithProjection(CLIPVisionConfig.from_dict(SMALL_IMAGE_ENCODER))
-        temporal = TemporalModules.for_unet(unet, heads=4)
-        return assemble(vae, encoder, unet, temporal, choice, image_size, morphable_model, everything=True)
+        return SmallNetworks(vae.eval(), encoder.eval(), unet.eval(), TemporalModules.for_unet(unet, heads=4))
 
 
 def assemble(

@@ -3,6 +3,7 @@
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -22,6 +23,7 @@ from anifacediff.assemblies.clip import Clip
 from anifacediff.assemblies.exchange import AnimationOutput, GeneratedFrame, Reference, UntrainedWarning
 from anifacediff.assemblies.loading import load_components, load_scheduler, local_folder, read_index
 from anifacediff.backbone.temporal import check_window
+from anifacediff.conditioning.contracts import ControlRenderer
 from anifacediff.errors import CheckpointError, InputError, ShapeError
 from anifacediff.geometry.faces import FaceParameters
 from anifacediff.media.pictures import to_pictures
@@ -30,7 +32,6 @@ from anifacediff.sampling.noise import FrameNoise
 from anifacediff.sampling.windows import closed_windows, open_windows
 from anifacediff.shapes import Float, Tensor, UInt8
 
-LONGEST_WINDOW = 24
 DECODE_CHUNK = 8
 
 Autoencoder: TypeAlias = AutoencoderKL | AutoencoderTiny | AutoencoderDC
@@ -50,6 +51,9 @@ class AnimationPipeline(DiffusionPipeline):
     kinds: ClassVar[Mapping[str, type]]
     """The class of every component but the scheduler; of ``unet`` and ``vae`` the usual one."""
 
+    usual_window: ClassVar[int] = 24
+    """Frames denoised together where :meth:`stream` is not told, if the temporal modules have as many positions."""
+
     usual_overlap: ClassVar[int] = 4
     """Frames that neighbouring windows share where :meth:`stream` is not told."""
 
@@ -59,6 +63,7 @@ class AnimationPipeline(DiffusionPipeline):
     vae: Autoencoder
     unet: UNet2DConditionModel | UNetMotionModel
     scheduler: Scheduler
+    alignment: ControlRenderer
 
     @abstractmethod
     def prepare(self, reference: Reference, driving: FaceParameters, guidance_scale: float) -> Clip:
@@ -144,7 +149,7 @@ class AnimationPipeline(DiffusionPipeline):
             guidance_scale: 1 evaluates the denoiser once a step; more contrasts it with one that is told less, see
                 the class. What suits the assembly if not given.
             seed: the same seed gives the same video.
-            window_size: frames denoised together; 24, or as many as the temporal modules have positions for.
+            window_size: frames denoised together; what suits the assembly if not given.
             overlap: frames that neighbouring windows share; their predictions are averaged at every step. What suits
                 the assembly if not given.
             closed_loop: the published wrap-round order of windows, which has to finish the whole clip at once.
@@ -180,6 +185,12 @@ class AnimationPipeline(DiffusionPipeline):
             return self.finish(iter([latents]), clip)
         windows = open_windows(len(driving), window_size, overlap)
         return self.finish(stream_latents(clip, self.scheduler, windows=windows, **options), clip)
+
+    def renderer(self, device: torch.device) -> ControlRenderer:
+        """The renderer on a device; a copy, since the face model may be in use elsewhere."""
+        if device.type == "cpu" or not isinstance(self.alignment, torch.nn.Module):
+            return self.alignment
+        return deepcopy(self.alignment).to(device)
 
     def picture(self, reference: Reference) -> Float[Tensor, "1 3 height width"]:
         """The reference's image at the pipeline's size, RGB in [0, 1], on its device.
@@ -232,7 +243,7 @@ class AnimationPipeline(DiffusionPipeline):
 
     def _window_size(self, asked: int | None) -> int:
         longest = self.unet.config.get("motion_max_seq_length")
-        size = min(LONGEST_WINDOW, longest or LONGEST_WINDOW) if asked is None else asked
+        size = min(self.usual_window, longest or self.usual_window) if asked is None else asked
         if longest is not None:
             check_window(size, longest)
         return size

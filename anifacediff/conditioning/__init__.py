@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from anifacediff.conditioning.contracts import ControlRenderer as ControlRenderer
     from anifacediff.conditioning.expression_adapter import ExpressionAdapter as ExpressionAdapter
     from anifacediff.conditioning.facial_alignment import FacialAlignment as FacialAlignment
+    from anifacediff.conditioning.fixed_prompt import FixedPrompt as FixedPrompt
     from anifacediff.conditioning.geometric_guidance import GeometricGuidanceEncoder as GeometricGuidanceEncoder
     from anifacediff.conditioning.image_tokens import ImageTokens as ImageTokens
     from anifacediff.conditioning.motion_identity import MotionIdentity as MotionIdentity
@@ -24,6 +25,7 @@ else:
             "contracts": ("AttentionAdapter", "ControlRenderer"),
             "expression_adapter": ("ExpressionAdapter",),
             "facial_alignment": ("FacialAlignment",),
+            "fixed_prompt": ("FixedPrompt",),
             "geometric_guidance": ("GeometricGuidanceEncoder",),
             "image_tokens": ("ImageTokens",),
             "motion_identity": ("MotionIdentity", "MotionIdentityModulation"),

@@ -1,7 +1,7 @@
 import json
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,12 @@ from diffusers.models.attention_processor import AttnProcessor2_0
 from diffusers.models.unets.unet_motion_model import AnimateDiffTransformer3D, UNetMotionModel
 from jaxtyping import TypeCheckError
 from networks import make_unet
+from portraits import Portrait, arrays, faces, portrait, stir
 from safetensors.torch import load_file, save_file
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from anifacediff.assemblies.anifacediff import AniFaceDiffPipeline
-from anifacediff.assemblies.exchange import AnimationOutput, UntrainedWarning
+from anifacediff.assemblies.exchange import UntrainedWarning
 from anifacediff.assemblies.parts import small_parts, widen_input
 from anifacediff.backbone.temporal import TemporalModules, frame_norm_groups
 from anifacediff.conditioning.expression_adapter import ExpressionAdapter
@@ -31,7 +32,6 @@ from anifacediff.conditioning.facial_alignment import FacialAlignment
 from anifacediff.conditioning.image_tokens import ImageTokens
 from anifacediff.conditioning.pose_encoder import PoseEncoder
 from anifacediff.errors import AttachmentError, CheckpointError, InputError, ShapeError
-from anifacediff.geometry.faces import Box, FaceParameters, WeakPerspective
 from anifacediff.registry import registry
 from anifacediff.sampling.denoise import denoise_clip, stream_latents
 from anifacediff.sampling.noise import FrameNoise
@@ -42,12 +42,6 @@ SAVED = Path(__file__).parent / "saved"
 pytestmark = pytest.mark.filterwarnings("ignore::anifacediff.assemblies.exchange.UntrainedWarning")
 
 
-@dataclass(frozen=True)
-class Portrait:
-    image: np.ndarray
-    parameters: FaceParameters
-
-
 @pytest.fixture(scope="module")
 def pipe() -> AniFaceDiffPipeline:
     pipe = AniFaceDiffPipeline.untrained(image_size=SIZE)
@@ -56,36 +50,13 @@ def pipe() -> AniFaceDiffPipeline:
 
 
 def _stirred(pipe: AniFaceDiffPipeline) -> AniFaceDiffPipeline:
-    """Give the zero-initialised layers weights, so that every path matters."""
-    torch.manual_seed(0)
-    for part in (pipe.unet, pipe.pose_encoder, pipe.expression_adapter):
-        for parameter in part.parameters():
-            if not parameter.abs().max() > 0:
-                torch.nn.init.normal_(parameter, std=0.3)
+    stir(pipe)
     return pipe
-
-
-def faces(pipe: AniFaceDiffPipeline, frames: int) -> FaceParameters:
-    model = pipe.alignment.morphable_model
-    generator = torch.Generator().manual_seed(1)
-    return FaceParameters(
-        shape=torch.zeros(frames, model.num_shape),
-        expression=torch.randn(frames, model.num_expression, generator=generator) * 0.5,
-        pose=torch.randn(frames, len(model.joint_names), 3, generator=generator) * 0.1,
-        camera=WeakPerspective(torch.full((frames,), 500.0), torch.full((frames, 2), 128.0)),
-        box=Box(torch.tensor([[60.0, 60.0, 190.0, 190.0]]).expand(frames, 4)),
-        canvas=(256, 256),
-    )
 
 
 @pytest.fixture(scope="module")
 def reference(pipe: AniFaceDiffPipeline) -> Portrait:
-    image = np.random.default_rng(0).integers(0, 255, (256, 256, 3), np.uint8)
-    return Portrait(image, faces(pipe, 1))
-
-
-def arrays(output: AnimationOutput) -> np.ndarray:
-    return np.stack([np.asarray(frame) for frame in output.frames])
+    return portrait(pipe)
 
 
 def generate(pipe: AniFaceDiffPipeline, reference: Portrait, frames: int = 6, **options: object) -> np.ndarray:
