@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import torch
 
@@ -113,7 +114,7 @@ CHECKS: tuple[CheckFunction, ...] = (
 )
 
 
-def judge(metric: Metric, animations: list[Animation]) -> float:
+def judge(metric: Metric, animations: list[Animation]) -> Any:
     """The figure of a set of clips, or of the first one for a metric of clips."""
     return metric(animations) if isinstance(metric, SetMetric) else metric(animations[0])
 
