@@ -117,6 +117,14 @@ def test_an_untrained_pipeline_says_so(tmp_path: Path, driving: Path) -> None:
     assert (code, "untrained: vae" in told, "nano" in told) == (0, True, False), told
 
 
+@pytest.mark.parametrize("assembly", ["anifacediff", "magicportrait"])
+def test_every_assembly_animates(assembly: str, tmp_path: Path, driving: Path) -> None:
+    out = tmp_path / "out.mp4"
+    code, _, told = run("animate", AVATAR, driving, "-o", out, "--assembly", assembly, "--steps", 1)
+    assert (code, "untrained: vae" in told) == (0, True), told
+    assert len(list(VideoSource(out))) == FRAMES
+
+
 def test_animate_repeats_with_a_seed(tmp_path: Path, driving: Path) -> None:
     options = ("--steps", 1, "--start", "noise")
     seeds = {"first": 0, "again": 0, "other": 1}

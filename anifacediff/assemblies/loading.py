@@ -65,7 +65,9 @@ def read_index(folder: Path, class_name: str) -> dict[str, Any]:
         raise CheckpointError(f"{path}: cannot be read ({error}); a pipeline folder has one.") from error
     found = index.get("_class_name") if isinstance(index, dict) else type(index).__name__
     if found != class_name:
-        raise CheckpointError(f"{path}: made by {found}, not by {class_name}; load it with that class.")
+        raise CheckpointError(
+            f"{path}: made by {found}, not by {class_name}; load it with that class (command line: --assembly)."
+        )
     return index
 
 

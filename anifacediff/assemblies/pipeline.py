@@ -78,6 +78,15 @@ class AnimationPipeline(DiffusionPipeline):
             ShapeError: if the image is not a square of RGB bytes, or the parameters do not fit the face model.
         """
 
+    @classmethod
+    @abstractmethod
+    def untrained(cls: type[PipelineT], *, seed: int = 0) -> PipelineT:
+        """Build a small pipeline with random weights: every part works, the pictures mean nothing.
+
+        Args:
+            seed: of the weights.
+        """
+
     @property
     def untrained_parts(self) -> tuple[str, ...]:
         """The parts that have no trained weights."""

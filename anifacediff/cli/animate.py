@@ -37,6 +37,14 @@ def animate(
         str | None,
         typer.Option("--model", help="Folder or Hub id of a pipeline; if not given, nano, which knows drawn avatars."),
     ] = None,
+    assembly: Annotated[
+        str | None,
+        typer.Option(
+            "--assembly",
+            help="What kind of pipeline --model is, such as magicportrait (see anifacediff plugins); without --model, "
+            "a small one with random weights shows that it runs.",
+        ),
+    ] = None,
     steps: Annotated[
         int | None, typer.Option("--steps", min=1, max=500, help="Denoising steps; what suits the model if not given.")
     ] = None,
@@ -82,7 +90,7 @@ def animate(
         where = find_device(device)
         from anifacediff.cli.generate import load_pipeline, write_animated
 
-        pipe = load_pipeline(model, where)
+        pipe = load_pipeline(model, assembly, where)
         if pipe.untrained_parts:
             warn(
                 f"untrained: {', '.join(pipe.untrained_parts)}. These parts have random weights, so the result shows "

@@ -7,10 +7,13 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
+from anifacediff import registry
 from anifacediff.assemblies.anifacediff import AniFaceDiffPipeline
 from anifacediff.assemblies.exchange import GeneratedFrame, UntrainedWarning
+from anifacediff.assemblies.pipeline import AnimationPipeline
 from anifacediff.cli.faces import Faces
 from anifacediff.cli.report import reported_progress
+from anifacediff.errors import InputError
 from anifacediff.media import VideoWriter, side_by_side
 
 Picture = UInt8[np.ndarray, "h w 3"]
@@ -21,9 +24,25 @@ _SMALLEST = 256
 _LABELS = ("reference", "driver", "control map", "result")
 
 
-def load_pipeline(model: str | None, device: torch.device) -> AniFaceDiffPipeline:
-    """Load a folder or Hub id, or the small pipeline that comes with the package."""
-    pipe = AniFaceDiffPipeline.nano() if model is None else AniFaceDiffPipeline.from_pretrained(model)
+def load_pipeline(model: str | None, assembly: str | None, device: torch.device) -> AnimationPipeline:
+    """Load a folder or Hub id.
+
+    Args:
+        model: the folder or Hub id; if None, the pipeline that comes with the package, or if an assembly is named,
+            a small one with random weights.
+        assembly: registered name of the kind of pipeline, AniFaceDiff if None.
+        device: where it runs.
+
+    Raises:
+        InputError: if the assembly is no :class:`AnimationPipeline`.
+    """
+    kind = AniFaceDiffPipeline if assembly is None else registry.assemblies[assembly]
+    if not issubclass(kind, AnimationPipeline):
+        raise InputError(f"--assembly {assembly}: a {kind.__name__} cannot stream animations; see AnimationPipeline.")
+    if model is not None:
+        pipe = kind.from_pretrained(model)
+    else:
+        pipe = AniFaceDiffPipeline.nano() if assembly is None else kind.untrained()
     pipe.set_progress_bar_config(disable=True)
     return pipe.to(device)
 
@@ -31,7 +50,7 @@ def load_pipeline(model: str | None, device: torch.device) -> AniFaceDiffPipelin
 def write_animated(
     writer: VideoWriter,
     faces: Faces,
-    pipe: AniFaceDiffPipeline,
+    pipe: AnimationPipeline,
     *,
     steps: int | None,
     start: str | None,
