@@ -18,7 +18,7 @@ def face_landmarker() -> Asset:
     """
     return Asset(
         name="face-landmarker",
-        purpose='the tracker "mediapipe"',
+        purpose='the networks of the tracker "mediapipe"',
         source=f"https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/1/{BUNDLE.name}",
         licence=Licence("Apache-2.0", "yes", "https://www.apache.org/licenses/LICENSE-2.0"),
         files=(BUNDLE,),

@@ -1,11 +1,11 @@
 """MediaPipe's Face Landmarker: opened safely, quietly, and answered in arrays."""
 
 import atexit
-import hashlib
 import os
 import weakref
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from mediapipe import Image, ImageFormat
 from mediapipe.tasks.python import BaseOptions
 from mediapipe.tasks.python.vision import FaceLandmarker, FaceLandmarkerOptions
 
+from anifacediff.assets.sources import check_source
 from anifacediff.errors import AssetError
 from anifacediff_mediapipe.asset import BUNDLE, face_landmarker
 from anifacediff_mediapipe.faces import MediapipeFace
@@ -38,7 +39,7 @@ class Landmarker:
 
     def __init__(self, path: Path, *, most_faces: int, confidence: float, sha256: str | None) -> None:
         options = FaceLandmarkerOptions(
-            BaseOptions(model_asset_buffer=_read(path, sha256)),
+            BaseOptions(model_asset_buffer=_checked(path, sha256)),
             num_faces=most_faces,
             min_face_detection_confidence=confidence,
             min_face_presence_confidence=confidence,
@@ -68,31 +69,18 @@ class Landmarker:
         )
 
 
-def _read(path: Path, sha256: str | None) -> bytes:
+def _checked(path: Path, sha256: str | None) -> bytes:
     try:
-        size = path.stat().st_size
-        if size > BUNDLE.most_bytes:
-            raise AssetError(f"{path}: {size} bytes are more than the {BUNDLE.most_bytes} allowed. {_where_from()}")
-        bundle = path.read_bytes()
-    except FileNotFoundError as error:
-        raise AssetError(f"{path}: there is no such file. {_where_from()}") from error
-    except OSError as error:
-        if isinstance(error, AssetError):
-            raise
-        raise AssetError(f"{path}: cannot be read: {error}. {_where_from()}") from error
-    found = hashlib.sha256(bundle).hexdigest()
-    if sha256 is not None and found != sha256:
-        raise AssetError(
-            f"{path}: damaged, or another file: its sha256 is {found}, expected {sha256}. {_where_from()} "
-            "For another bundle that you trust, pass its sha256, or None."
-        )
-    return bundle
+        check_source(replace(BUNDLE, sha256=sha256), path)
+    except AssetError as error:
+        raise AssetError(f"{error} {_where_from()}") from error
+    return path.read_bytes()
 
 
 def _where_from() -> str:
     asset = face_landmarker()
-    terms = f"licence: {asset.licence.name}, commercial use: {asset.licence.commercial}"
-    return f"{BUNDLE.name} is needed by {asset.purpose}; it comes from {asset.source} ({terms})."
+    terms = f"licence: {asset.licence.name}, {asset.licence.url}; commercial use: {asset.licence.commercial}"
+    return f"Get {BUNDLE.name} from {asset.source} ({terms})."
 
 
 def _abandon(landmarker: "weakref.ref[FaceLandmarker]") -> None:

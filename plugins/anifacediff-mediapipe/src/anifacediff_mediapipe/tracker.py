@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
+from anifacediff.assets.places import find
 from anifacediff.errors import NoFaceError
 from anifacediff.tracking.contracts import DetectedFace, FaceRectangle
 from anifacediff_mediapipe.asset import BUNDLE, face_landmarker
@@ -43,7 +44,7 @@ class MediapipeTracker:
         confidence: float = 0.5,
         sha256: str | None = BUNDLE.sha256,
     ) -> None:
-        bundle = Path(path) if path is not None else _in_place()
+        bundle = Path(path) if path is not None else find(face_landmarker()) / BUNDLE.name
         self._landmarker = Landmarker(bundle, most_faces=most_faces, confidence=confidence, sha256=sha256)
 
     def __call__(self, image: Picture) -> tuple[DetectedFace, ...]:
@@ -79,9 +80,3 @@ class MediapipeTracker:
 def _area(face: MediapipeFace) -> float:
     width, height = np.ptp(face.points[:, :2], axis=0)
     return float(width * height)
-
-
-def _in_place() -> Path:
-    from anifacediff.assets.store import find
-
-    return find(face_landmarker()) / BUNDLE.name
