@@ -162,4 +162,4 @@ def _write(
 
 def _native(array: NDArray[Any]) -> NDArray[Any]:
     """Give the values in rows and in the machine's byte order, which safetensors takes for granted."""
-    return np.ascontiguousarray(array, array.dtype.newbyteorder("="))
+    return np.asarray(array, array.dtype.newbyteorder("="), order="C")

@@ -47,7 +47,7 @@ def test_arrays_are_those_of_numpy(protocol: int, dtype: str):
             assert found.flags.writeable
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     numpy_strategies.arrays(
         st.one_of(numpy_strategies.integer_dtypes(), numpy_strategies.floating_dtypes(sizes=(16, 32, 64))),
@@ -68,7 +68,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(VALUES, st.sampled_from(PROTOCOLS))
 def test_any_plain_value(value: object, protocol: int):
     assert read(pickle.dumps(value, protocol)) == value
@@ -262,7 +262,7 @@ def test_a_file_is_named_when_it_is_missing_or_too_large(tmp_path: Path):
 def test_no_beginning_of_a_file_is_taken_for_it(protocol: int):
     with chumpy():
         content = pickle.dumps(face_model(), protocol)
-    for size in range(0, len(content), 7):
+    for size in range(0, len(content), len(content) // 25):
         with pytest.raises(AssetError, match=r"model\.pkl"):
             read(content[:size])
 
@@ -312,7 +312,6 @@ def test_neither_chumpy_nor_scipy_is_imported(tmp_path: Path):
     path = tmp_path / "model.pkl"
     with chumpy():
         path.write_bytes(pickle.dumps(face_model()))
-    code = "import sys; from anifacediff.assets.opcodes import read_opcodes
-from anifacediff.assets.pickles import read_pickle; read_pickle(sys.argv[1])\n"
+    code = "import sys; from anifacediff.assets.pickles import read_pickle; read_pickle(sys.argv[1])\n"
     code += "print({'scipy', 'chumpy', 'torch'} & set(sys.modules))"
     assert subprocess.check_output([sys.executable, "-c", code, path], text=True).strip() == "set()"
