@@ -81,7 +81,21 @@ def load_strict(module: nn.Module, weights: Mapping[str, Tensor], source: str) -
     Raises:
         CheckpointError: if keys or shapes differ; the module is then unchanged.
     """
-    expected = module.state_dict()
+    check_weights(module.state_dict(), weights, source)
+    module.load_state_dict(dict(weights))
+
+
+def check_weights(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor], source: str) -> None:
+    """Check that weights have the keys and shapes of those they are to replace.
+
+    Args:
+        expected: what a module has, on whatever device.
+        weights: what is given to it.
+        source: where they come from, for the message.
+
+    Raises:
+        CheckpointError: if keys or shapes differ.
+    """
     misshapen = [
         f"{key} {tuple(weights[key].shape)} instead of {tuple(expected[key].shape)}"
         for key in sorted(expected.keys() & weights.keys())
@@ -93,7 +107,6 @@ def load_strict(module: nn.Module, weights: Mapping[str, Tensor], source: str) -
         "mismatched_keys": misshapen,
     }
     _raise_if_any(source, problems)
-    module.load_state_dict(dict(weights))
 
 
 def read_weights(path: str | PathLike[str]) -> dict[str, Tensor]:
