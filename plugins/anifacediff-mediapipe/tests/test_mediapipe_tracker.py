@@ -6,6 +6,7 @@ The bundle is looked for at the path in ANIFACEDIFF_FACE_LANDMARKER, then among 
 import os
 import subprocess
 import sys
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +57,11 @@ def bust() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def clip() -> list[np.ndarray]:
-    return [frame for number, frame in enumerate(VideoSource(MEDIA / "driving-18.mp4")) if number % 9 == 0]
+    return every(9, "driving-18.mp4")
+
+
+def every(step: int, name: str) -> list[np.ndarray]:
+    return list(islice(VideoSource(MEDIA / name), 0, None, step))
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +182,7 @@ def test_pixel_centres_are_at_a_half(tracker: MediapipeTracker, clip: list[np.nd
 @needs_bundle
 @needs_media
 def test_the_largest_face_comes_first(tracker: MediapipeTracker, bust: np.ndarray):
-    small = np.pad(bust[::2, ::2], ((0, len(bust) - len(bust[::2])), (0, 0), (0, 0)), mode="edge")
+    small = np.array(Image.fromarray(bust).resize((520, 725)))
     first, second = tracker(np.concatenate([small, bust], axis=1))
     assert first.box[0] > small.shape[1] > second.box[2]
 
@@ -188,10 +193,10 @@ def test_landmarks_inside_a_box_given_by_hand(tracker: MediapipeTracker, bust: n
     (found,) = tracker(bust)
     given = tracker.inside(bust, found.box)
     assert given.box == found.box
-    np.testing.assert_allclose(given.landmarks, found.landmarks, atol=4)
+    np.testing.assert_allclose(given.landmarks, found.landmarks, atol=6)
     both = np.concatenate([bust, bust], axis=1)
     beside = (found.box[0] + 725, found.box[1], found.box[2] + 725, found.box[3])
-    np.testing.assert_allclose(tracker.inside(both, beside).landmarks, found.landmarks + np.array([725, 0]), atol=4)
+    np.testing.assert_allclose(tracker.inside(both, beside).landmarks, found.landmarks + np.array([725, 0]), atol=6)
 
 
 @needs_bundle
@@ -220,17 +225,19 @@ def test_the_transform_turns_the_canonical_face_as_the_points_lie(faces: list[Me
 
 @needs_bundle
 @needs_media
-def test_gaze_and_eyelids_follow_what_the_eyes_do(faces: list[MediapipeFace]):
+def test_gaze_and_eyelids_follow_what_the_eyes_do(tracker: MediapipeTracker, faces: list[MediapipeFace]):
+    faces = faces + [tracker.faces(frame)[0] for frame in every(10, "driving-19.mp4")]
     points = np.stack([face.points for face in faces])
     width = np.ptp(points[:, :, 0], axis=1)
     blendshapes = torch.from_numpy(np.stack([face.blendshapes for face in faces]))
     closed, looks = eyelids(blendshapes).numpy(), gaze(blendshapes).numpy()
     eyes = (((386, 374), (362, 263), 473), ((159, 145), (33, 133), 468))  # left, right: lids, corners, iris
-    for eye, (lids, corners, iris) in enumerate(eyes):
-        opening = (points[:, lids[1], 1] - points[:, lids[0], 1]) / width
+    left, right = ((points[:, lids[1], 1] - points[:, lids[0], 1]) / width for lids, _, _ in eyes)
+    assert np.corrcoef(left - right, closed[:, 0] - closed[:, 1])[0, 1] < -0.5
+    for eye, (_, corners, iris) in enumerate(eyes):
         sideways = (points[:, iris, 0] - points[:, corners, 0].mean(1)) / width
         upwards = (points[:, corners, 1].mean(1) - points[:, iris, 1]) / width
-        assert np.corrcoef(opening, closed[:, eye])[0, 1] < -0.8
+        assert np.corrcoef((left, right)[eye], closed[:, eye])[0, 1] < -0.5
         assert np.corrcoef(sideways, looks[:, 2 * eye])[0, 1] > 0.5
         assert np.corrcoef(upwards, looks[:, 2 * eye + 1])[0, 1] > 0.5
 
@@ -239,10 +246,10 @@ def test_gaze_and_eyelids_follow_what_the_eyes_do(faces: list[MediapipeFace]):
 @needs_media
 def test_a_clip_is_tracked_with_gaze_and_eyelids(tracker: MediapipeTracker, clip: list[np.ndarray]):
     frames = [*clip[:3], np.zeros_like(clip[3]), *clip[4:8]]
-    tracked = track_clip(frames, tracker=tracker, model=ParametricHead(), smoothing=0)
+    tracked = track_clip(frames, tracker=tracker, model=ParametricHead(), smoothing=0.0)
     assert tracked.report.missing == (3,)
     assert tracked.report.reprojection_error.mean() < 0.03
-    blendshapes = clip_blendshapes(frames, tracked, tracker=tracker, smoothing=0)
+    blendshapes = clip_blendshapes(frames, tracked, tracker=tracker, smoothing=0.0)
     torch.testing.assert_close(blendshapes[3], (blendshapes[2] + blendshapes[4]) / 2)
     expected = torch.from_numpy(tracker.faces(frames[5])[0].blendshapes).float()
     torch.testing.assert_close(blendshapes[5], expected)
