@@ -9,7 +9,7 @@ from anifacediff_bfm.coefficients import Coefficients, rotation_of, to_parameter
 from anifacediff_bfm.layout import FIELDS, from_published
 from anifacediff_bfm.light import harmonics, lit
 from anifacediff_bfm.model import BfmModel
-from anifacediff_bfm.normals import NORMALS, posed_normals
+from anifacediff_bfm.normals import NORMALS, NormalRule, posed_normals
 from anifacediff_bfm.setups import DEEP3D, MIMAFACE, Setup
 from bfm_faces import drawn_arrays, drawn_coefficients, published_fields
 
@@ -117,7 +117,7 @@ def test_harmonics_are_orthogonal_on_the_sphere() -> None:
 
 
 @pytest.mark.parametrize("rule", NORMALS)
-def test_normals_turn_with_the_head(model: BfmModel, rule: str) -> None:
+def test_normals_turn_with_the_head(model: BfmModel, rule: NormalRule) -> None:
     c = drawn_coefficients(1)
     found = posed_normals(model, c.shape, c.expression, c.pose, rule)
     again = NORMALS[rule](model(c.shape, c.expression, c.pose), Topology.of(model.triangles))
@@ -140,7 +140,7 @@ def test_normals_of_unit_faces_by_hand(model: BfmModel) -> None:
 def test_an_unknown_rule_is_refused(model: BfmModel) -> None:
     c = drawn_coefficients(1)
     with pytest.raises(InputError, match="unit-faces, area"):
-        posed_normals(model, c.shape, c.expression, c.pose, "smooth")
+        posed_normals(model, c.shape, c.expression, c.pose, "smooth")  # pyright: ignore[reportArgumentType]
 
 
 def test_published_arrays_count_from_one() -> None:

@@ -9,7 +9,7 @@ from anifacediff.errors import InputError
 from anifacediff.geometry.faces import Box, FaceParameters, PerFrame
 from anifacediff.geometry.morphable import rotation_matrix
 from anifacediff.geometry.perspective import Perspective
-from anifacediff.shapes import Float, Tensor
+from anifacediff.shapes import Float, Tensor, check_finite
 from anifacediff.tracking.rotations import axis_angle
 from anifacediff_bfm.model import BfmModel
 
@@ -43,11 +43,10 @@ class Alignment(PerFrame):
         Source: the closed form of the normal equations that MIMAFace solves (``get_affine_transform``), in complex
             numbers: ``a = sum(conj(p) q) / sum(|p|^2)`` about the two means.
         """
+        check_extent(points)
         centre, target_centre = points.mean(1), targets.mean(1)
         p, q = points - centre[:, None], targets - target_centre[:, None]
         extent = p.square().sum((1, 2))
-        if bool((extent == 0).any()):
-            raise InputError("points: all points of a frame are the same, so they have no size. Check the landmarks.")
         along = (p * q).sum((1, 2)) / extent
         across = (p[..., 0] * q[..., 1] - p[..., 1] * q[..., 0]).sum(1) / extent
         linear = torch.stack([along, -across, across, along], dim=-1).unflatten(-1, (2, 2))
@@ -69,6 +68,13 @@ class Alignment(PerFrame):
         """From the crop to the picture."""
         linear = self.linear.mT / self.scale.square()[:, None, None]
         return Alignment(linear, -(linear @ self.shift[..., None])[..., 0])
+
+
+def check_extent(points: Float[Tensor, "f k 2"]) -> None:
+    """Raise :class:`InputError` if the points of a frame are all the same, or not finite: they place nothing."""
+    check_finite("points", points)
+    if bool((points == points[:, :1]).all(dim=2).all(dim=1).any()):
+        raise InputError("points: all points of a frame are the same, so they have no size. Check the landmarks.")
 
 
 def in_picture(face: FaceParameters, crops: Alignment, model: BfmModel, *, canvas: tuple[int, int]) -> FaceParameters:

@@ -22,9 +22,8 @@ def convert_network(path: Path, setup: Setup, *, inside: str | None = None) -> C
     Raises:
         AssetError: if the file is damaged or holds other weights.
     """
-    found: object = read_torch(path)
-    if inside is not None and isinstance(found, Mapping):
-        found = found.get(inside)
+    whole = read_torch(path)
+    found = whole if inside is None else whole.get(inside)
     weights = {str(key): value for key, value in found.items()} if isinstance(found, Mapping) else {}
     tensors: dict[str, Tensor] = {key: value for key, value in weights.items() if isinstance(value, Tensor)}
     if not tensors or len(tensors) < len(weights):

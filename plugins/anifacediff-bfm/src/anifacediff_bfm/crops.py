@@ -7,9 +7,8 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from anifacediff.errors import InputError
 from anifacediff.shapes import Float, Tensor, check_shape
-from anifacediff_bfm.alignment import Alignment
+from anifacediff_bfm.alignment import Alignment, check_extent
 
 _CORNERS = ((36, 39), (42, 45), (30, 30), (48, 48), (54, 54))
 
@@ -105,14 +104,13 @@ class PoseCrop:
 
     def align(self, points: Float[Tensor, "f 5 2"], *, canvas: tuple[int, int]) -> Alignment:
         check_shape("points", points, "f 5 2", None, 5, 2)
+        check_extent(points)
         height, width = canvas
         standard = F.pad(points.new_tensor(STANDARD_FACE), (0, 1), value=1.0)
         # Indices of pixels, y up.
         target = torch.stack([points[..., 0] - 0.5, height - 0.5 - points[..., 1]], dim=-1)
         solved = torch.linalg.lstsq(standard.expand(len(points), -1, -1), target).solution
         scale = self.unit / solved[:, :3].norm(dim=1).mean(1)
-        if not bool(scale.isfinite().all()):
-            raise InputError("points: the five points of a frame are one, so they have no size. Check the landmarks.")
         offset_x = (solved[:, 3, 0] - width / 2) * scale
         offset_y = (height / 2 - solved[:, 3, 1]) * scale
         left = ((width * scale).floor() / 2 - self.size / 2 + offset_x).trunc()

@@ -26,7 +26,7 @@ class D3dfrTracker:
     Attributes:
         detector: finds the faces and their 68 landmarks, five points of which place the crops.
         model: whose parameters are read.
-        network: reads them; its setup crops the faces.
+        network: reads them, on the model's device and in its precision; its setup crops the faces.
         batch_size: how many crops it reads at once.
     """
 
@@ -47,7 +47,7 @@ class D3dfrTracker:
             faces: f, where to look.
 
         Returns:
-            Parameters of f frames, in pixels of the pictures.
+            Parameters of f frames, in pixels of the pictures, on the network's device.
 
         Raises:
             ShapeError: if the pictures have other axes.
@@ -67,8 +67,9 @@ class D3dfrTracker:
         setup = self.network.setup
         points = five_points(np.stack([face.landmarks for face in faces]))
         crops = setup.crop.align(points, canvas=(images.shape[2], images.shape[3])).to(images.device)
+        weight = next(self.network.parameters())
         read = [
-            self.network(setup.crop.sample(images[part], crops[part], size=setup.size)).joined()
+            self.network(setup.crop.sample(images[part], crops[part], size=setup.size).to(weight)).joined()
             for part in chunks(len(images), self.batch_size)
         ]
-        return Coefficients.split(torch.cat(read)), crops.to(dtype=images.dtype)
+        return Coefficients.split(torch.cat(read)), crops.to(weight.device, weight.dtype)
