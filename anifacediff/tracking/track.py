@@ -26,7 +26,8 @@ Picture = UInt8[np.ndarray, "h w 3"]
 Unchecked = NDArray[Any]
 
 _TIGHTEST = 1.25  # the margin of DECA, down to which a crop is shrunk before it reaches over the image's edges
-_BY_NAME_ONLY = ("drawn", "deca")  # the one would see a face in anything, the other needs another tracker
+# The first would see a face in anything, the others need another tracker.
+_BY_NAME_ONLY = ("drawn", "deca", "d3dfr-deep3d", "d3dfr-mimaface")
 _RISE = 0.15  # of the crop's centre over that of the landmarks, in sizes of the face: hair needs room
 
 _BY_HAND = (
@@ -236,7 +237,7 @@ def default_tracker() -> Tracker:
     """Build the tracker of an installed plugin: ``"dlib"`` if there is one, else the first by name.
 
     Some are built when they are asked for by name only: that of drawn avatars, which would see a face in anything,
-    and ``"deca"``, which needs another tracker.
+    and those that need another tracker to find the face, such as ``"deca"``.
 
     Raises:
         UnknownComponentError: if no plugin offers one, saying how to install one.
