@@ -3,6 +3,8 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from anifacediff.assemblies.published.aniportrait import convert_aniportrait as convert_aniportrait
+    from anifacediff.assemblies.published.aniportrait import convert_multilevel_pose_guider as convert_multilevel_pose_guider
     from anifacediff.assemblies.published.conversion import ConvertedWeights as ConvertedWeights
     from anifacediff.assemblies.published.folders import Architecture as Architecture
     from anifacediff.assemblies.published.magicportrait import convert_guidance_encoders as convert_guidance_encoders
@@ -20,6 +22,7 @@ else:
     __getattr__, __all__ = lazy_exports(
         __name__,
         {
+            "aniportrait": ("convert_aniportrait", "convert_multilevel_pose_guider"),
             "conversion": ("ConvertedWeights",),
             "folders": ("Architecture",),
             "magicportrait": ("convert_guidance_encoders", "convert_magicportrait"),
