@@ -24,7 +24,7 @@ EMBEDS = {
 def test_tokens(average: bool, name: str):
     stored = golden.read("mimaface/mim")
     model = MotionIdentityModulation(average_over_clip=average)
-    load_strict(model, convert_modulation(stored.weights("mim.")).weights, "mim")
+    load_strict(model, convert_modulation(stored.weights("mim."), model).tensors, "mim")
     given = MotionIdentity(**{ours: stored.arrays[f"{theirs}_embeds"] for ours, theirs in EMBEDS.items()})
     tokens = model(stored.arrays["object_embeds"][0], given)
     assert not average or torch.equal(tokens[0], tokens[2])

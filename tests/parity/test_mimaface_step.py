@@ -1,30 +1,28 @@
 """MIMAFace's denoiser, converted from its own keys, on a stock UNetMotionModel: first clip, chained, guided."""
 
-from typing import Any
-
 import golden
 import pytest
 import torch
 from diffusers import UNetMotionModel
 from torch import Tensor
 
+from anifacediff.assemblies.published.folders import Architecture
 from anifacediff.assemblies.published.mimaface import AFFINITY, convert_denoiser
-from anifacediff.backbone.temporal import normalise_per_frame
-from anifacediff.checkpoint import load_strict
 
-CONFIG: dict[str, Any] = {
-    "sample_size": 8,
-    "in_channels": 13,
-    "block_out_channels": (32, 64),
-    "layers_per_block": 1,
-    "cross_attention_dim": 32,
-    "num_attention_heads": 4,
-    "motion_num_attention_heads": 4,
-    "norm_num_groups": 8,
-    "down_block_types": ("CrossAttnDownBlockMotion", "DownBlockMotion"),
-    "up_block_types": ("UpBlockMotion", "CrossAttnUpBlockMotion"),
-    "use_motion_mid_block": False,
-}
+SMALL = Architecture(
+    {
+        "sample_size": 8,
+        "in_channels": 13,
+        "block_out_channels": (32, 64),
+        "layers_per_block": 1,
+        "cross_attention_dim": 32,
+        "attention_head_dim": 4,
+        "norm_num_groups": 8,
+        "down_block_types": ("CrossAttnDownBlock2D", "DownBlock2D"),
+        "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D"),
+    },
+    motion_heads=4,
+)
 STORED = golden.read("mimaface/step")
 
 
@@ -32,15 +30,14 @@ def published() -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """The image and the video stage in the published layout."""
     video = STORED.weights("unet.")
     image = {key: value for key, value in video.items() if "motion_modules" not in key}
-    return image | {"conv_in.weight": torch.zeros(32, 8, 3, 3)}, {f"module.{key}": each for key, each in video.items()}
+    return image | {"conv_in.weight": torch.zeros(32, 8, 3, 3)}, video
 
 
 @pytest.fixture(scope="module")
 def unet() -> UNetMotionModel:
-    denoiser = UNetMotionModel(**CONFIG).eval()
-    load_strict(denoiser, convert_denoiser(*published(), CONFIG).weights, "step")
-    normalise_per_frame(denoiser, 32)
-    return denoiser
+    denoiser = SMALL.video_unet(max_frames=32, mid_block=False)
+    denoiser.load_state_dict(dict(convert_denoiser(*published(), denoiser).tensors), assign=True)
+    return denoiser.eval()
 
 
 @torch.no_grad()

@@ -4,168 +4,155 @@ Source: MIMAFace's published code and files at 8787c56.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers.loaders.single_file_utils import convert_animatediff_checkpoint_to_diffusers
-from diffusers.models.embeddings import SinusoidalPositionalEmbedding
 from diffusers.models.unets.unet_motion_model import UNetMotionModel
 
-from anifacediff.assemblies.published.weights import ConvertedWeights, check_keys, state_of
-from anifacediff.assets.torch_files import read_torch
+from anifacediff.assemblies.published.conversion import ConvertedWeights, convert
+from anifacediff.assemblies.published.folders import (
+    STABLE_DIFFUSION_1_5,
+    Architecture,
+    Part,
+    check_names,
+    read_tensors,
+    write_parts,
+)
+from anifacediff.assemblies.published.moore import MotionLayout, convert_denoising_unet
+from anifacediff.assemblies.published.recognition import looks_like
 from anifacediff.backbone.inter_clip import InterClipAffinity
-from anifacediff.checkpoint import read_weights
-from anifacediff.conditioning.motion_identity import ITEMS
+from anifacediff.conditioning.motion_identity import ITEMS, MotionIdentityModulation
 from anifacediff.errors import CheckpointError
 from anifacediff.shapes import Tensor
 
 AFFINITY = InterClipAffinity(map_channels=4)
-DENOISER: Mapping[str, Any] = {  # Stable Diffusion 1.5 with AnimateDiff v3's modules
-    "sample_size": 64,
-    "in_channels": 4 + AFFINITY.channels,
-    "cross_attention_dim": 768,
-    "num_attention_heads": 8,
-    "use_motion_mid_block": False,
-}
-THEIR_ITEMS = {"identity": "arcface", "expression": "exp", "texture": "tex", "illumination": "gamma"}
-THEIR_LAYERS = {
-    "norm1": "ln_1",
-    "qkv": "attn.c_qkv",
-    "out": "attn.c_proj",
-    "norm2": "ln_2",
-    "mlp.0": "mlp.c_fc",
-    "mlp.2": "mlp.c_proj",
-}
-UNET_FILES = ("unet.pth", "diffusion_pytorch_model.safetensors")
+MIMAFACE = replace(
+    STABLE_DIFFUSION_1_5,
+    unet={**STABLE_DIFFUSION_1_5.unet, "in_channels": AFFINITY.latent_channels + AFFINITY.channels},
+)
+FILES = ("unet", "3dunet", "mim")
+_MODULATION_KEYS = (
+    ("transform_dim_clip.", "project_image."),
+    ("transform_dim_arcface.", "projections.identity."),
+    ("transform_dim_exp.", "projections.expression."),
+    ("transform_dim_tex.", "projections.texture."),
+    ("transform_dim_gamma.", "projections.illumination."),
+    ("transform_dim_", "projections."),
+    ("mapper.resblocks.", "blocks."),
+    (".attn.c_qkv.", ".qkv."),
+    (".attn.c_proj.", ".out."),
+    (".ln_1.", ".norm1."),
+    (".ln_2.", ".norm2."),
+    (".mlp.c_fc.", ".mlp.0."),
+    (".mlp.c_proj.", ".mlp.2."),
+    ("layer_norm.", "norm."),
+)
 
 
-@dataclass(frozen=True)
-class MIMAFaceWeights:
-    """What a folder of MIMAFace's ``checkpoints`` holds.
-
-    Attributes:
-        denoiser: for a ``UNetMotionModel`` of :data:`DENOISER`.
-        modulation: for a ``MotionIdentityModulation`` of the usual sizes.
-    """
-
-    denoiser: ConvertedWeights
-    modulation: ConvertedWeights
-
-
-def read_checkpoints(folder: Path) -> MIMAFaceWeights:
-    """Read the video model out of MIMAFace's ``checkpoints`` folder.
+def convert_mimaface(
+    files: Mapping[str, Path], folder: Path, *, architecture: Architecture = MIMAFACE
+) -> dict[str, tuple[str, ...]]:
+    """Write a folder in diffusers' layout from the files of MIMAFace's video model.
 
     Args:
-        folder: with ``image/pretrained_unet/unet.pth`` (or a safetensors file) and ``video/{3dunet,mim}.pth``.
+        files: ``unet`` (published as ``image/pretrained_unet/unet.pth`` or a safetensors file), ``3dunet`` and ``mim``
+            (``video/3dunet.pth``, ``video/mim.pth``).
+        folder: receives ``unet`` and ``modulation``; it must not exist yet.
+        architecture: of the UNet.
+
+    Returns:
+        For each part, the keys of its files that are not used.
 
     Raises:
-        AssetError: if a file is missing, damaged, or not of its format.
-        CheckpointError: if a file holds other weights.
+        InputError: if a file is not named, or one that there is not.
+        AssetError: if a file is missing, damaged, or holds anything but tensors.
+        CheckpointError: if keys or shapes differ, or a file is of the other stage.
+        OutputError: if the folder exists or cannot be written.
     """
-    unets = [folder / "image" / "pretrained_unet" / name for name in UNET_FILES]
-    image = next((path for path in unets if path.is_file()), unets[0])
-    read = read_weights if image.suffix == ".safetensors" else read_torch
-    video = folder / "video"
-    return MIMAFaceWeights(
-        convert_denoiser(read(image), read_torch(video / "3dunet.pth")),
-        convert_modulation(read_torch(video / "mim.pth")),
-    )
+    check_names(files, FILES)
+    return write_parts(folder, {"unet": lambda: _unet(files, architecture), "modulation": lambda: _modulation(files)})
 
 
-def convert_modulation(mim: Mapping[str, object], source: str = "mim.pth") -> ConvertedWeights:
-    """Convert ``mim.pth`` for :class:`~anifacediff.conditioning.MotionIdentityModulation`.
+def convert_modulation(
+    mim: Mapping[str, Tensor], modulation: MotionIdentityModulation, *, source: str = "mim.pth"
+) -> ConvertedWeights:
+    """Convert ``mim.pth``, of either stage.
 
     Args:
-        mim: what the file holds, of either stage.
-        source: its name, for messages.
+        mim: its weights.
+        modulation: the part that will hold them.
+        source: the file, for messages.
 
     Raises:
-        CheckpointError: if keys are missing or left over.
+        CheckpointError: if keys or shapes differ.
     """
-    state = state_of(mim, source)
-    blocks = {key.split(".")[2] for key in state if key.startswith("mapper.resblocks.")}
-    theirs = {ours: key for name, key in _modulation_layers(max(len(blocks), 1)) for ours, key in _leaves(name, key)}
-    missing, unexpected = set(theirs.values()) - state.keys(), state.keys() - set(theirs.values())
-    check_keys(source, "MIMAFace's mim.pth", missing=missing, unexpected=unexpected, found=state)
-    return ConvertedWeights({ours: state[key] for ours, key in theirs.items()})
+    return convert(mim, modulation, source=source, rename=_modulation_key)
 
 
 def convert_denoiser(
-    unet: Mapping[str, object],
-    video_unet: Mapping[str, object],
-    config: Mapping[str, Any] = DENOISER,
-    source: str = "unet.pth, 3dunet.pth",
+    image: Mapping[str, Tensor], video: Mapping[str, Tensor], denoiser: UNetMotionModel
 ) -> ConvertedWeights:
-    """Convert the two denoisers into one ``UNetMotionModel``.
+    """Convert the image stage's ``unet.pth`` and the video stage's ``3dunet.pth`` into one denoiser.
 
     As in the published code, motion modules and the first convolution come from the video stage, all else from the
-    image stage.
+    image stage; what else there is in the files is named as unused.
 
     Args:
-        unet: what ``unet.pth`` holds.
-        video_unet: what ``3dunet.pth`` holds.
-        config: of the ``UNetMotionModel``.
-        source: names of the two files, for messages.
+        image: of ``unet.pth``.
+        video: of ``3dunet.pth``.
+        denoiser: the denoiser that will hold them.
 
     Raises:
-        CheckpointError: if keys or shapes differ from those of the denoiser.
+        CheckpointError: if keys or shapes differ, or a file is of the other stage.
     """
-    first, second = source.split(", ")
-    image, video = state_of(unet, first), state_of(video_unet, second)
+    motion = {key: value for key, value in video.items() if "motion_modules." in key}
+    if not motion:
+        raise _of_another_stage("3dunet.pth", "no motion modules", video)
+    if any("motion_modules." in key for key in image):
+        raise _of_another_stage("unet.pth", "motion modules", image)
+    conv_in = {key: value for key, value in video.items() if "conv_in." in key}
+    kept = {key: value for key, value in image.items() if "conv_in." not in key}
+    converted = convert_denoising_unet(
+        kept | conv_in, denoiser, motion_module=motion, source="unet.pth with conv_in of 3dunet.pth"
+    )
+    unused = [f"unet.pth: {key}" for key in image if key not in kept]
+    unused += [f"3dunet.pth: {key}" for key in video if key not in motion | conv_in]
+    return replace(converted, unused=(*converted.unused, *unused))
+
+
+def _unet(files: Mapping[str, Path], architecture: Architecture) -> Part:
+    image, video = read_tensors(files["unet"]), read_tensors(files["3dunet"])
+    model = architecture.video_unet(max_frames=MotionLayout.of(video).max_frames, mid_block=False)
+    return Part.filled(model, convert_denoiser(image, video, model))
+
+
+def _modulation(files: Mapping[str, Path]) -> Part:
+    weights = read_tensors(files["mim"])
     with torch.device("meta"):
-        expected = UNetMotionModel(**config).state_dict()
-    positions = {key for key in expected if key.endswith("pos_embed.pe")}
-    motion = {key for key in expected if "motion_modules." in key} - positions
-    conv_in = {"conv_in.weight", "conv_in.bias"}
-
-    used = {key: value for key, value in video.items() if "motion_modules." in key or "conv_in." in key}
-    trained: dict[str, Tensor] = convert_animatediff_checkpoint_to_diffusers(used)
-    wanted = motion | conv_in
-    check_keys(
-        second,
-        "MIMAFace's video UNet",
-        missing=wanted - trained.keys(),
-        unexpected=trained.keys() - wanted,
-        found=video,
-    )
-    kept = {key: value for key, value in image.items() if key not in conv_in}
-    wanted = expected.keys() - motion - positions - conv_in
-    check_keys(
-        first, "a Stable Diffusion 1.5 UNet", missing=wanted - kept.keys(), unexpected=kept.keys() - wanted, found=image
-    )
-
-    weights = kept | trained | {key: _sinusoids(expected[key]) for key in positions}
-    _check_shapes(source, weights, expected)
-    unused = [f"{second}: {key}" for key in video if key not in used or "pos_encoder" in key]
-    return ConvertedWeights(weights, (*(f"{first}: {key}" for key in image if key in conv_in), *unused))
+        model = MotionIdentityModulation(**_modulation_sizes(weights), average_over_clip=True)
+    return Part.filled(model, convert_modulation(weights, model, source=str(files["mim"])))
 
 
-def _modulation_layers(blocks: int) -> list[tuple[str, str]]:
-    items = [(f"projections.{name}", f"transform_dim_{THEIR_ITEMS.get(name, name)}") for name in ITEMS]
-    layers = [
-        (f"blocks.{block}.{ours}", f"mapper.resblocks.{block}.{theirs}")
-        for block in range(blocks)
-        for ours, theirs in THEIR_LAYERS.items()
-    ]
-    return [("project_image", "transform_dim_clip"), *items, *layers, ("norm", "layer_norm")]
+def _modulation_sizes(weights: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Read the widths off the weights; empty where they are those of something else."""
+    shapes = {_modulation_key(key): tuple(value.shape) for key, value in weights.items()}
+    items = {name: shapes.get(f"projections.{name}.weight", ()) for name in ITEMS}
+    image = shapes.get("project_image.weight", ())
+    if any(len(shape) != 2 for shape in (image, *items.values())):
+        return {}
+    layers = len({key.split(".")[1] for key in shapes if key.startswith("blocks.")})
+    sizes = {name: shape[1] for name, shape in items.items()}
+    return {"sizes": sizes, "image_dim": image[1], "width": image[0], "layers": layers}
 
 
-def _leaves(ours: str, theirs: str) -> list[tuple[str, str]]:
-    return [(f"{ours}.{leaf}", f"{theirs}.{leaf}") for leaf in ("weight", "bias")]
+def _modulation_key(key: str) -> str:
+    for theirs, ours in _MODULATION_KEYS:
+        key = key.replace(theirs, ours)
+    return key
 
 
-def _sinusoids(table: Tensor) -> Tensor:
-    """The table of positions, which is the same in all files and computed rather than stored."""
-    return SinusoidalPositionalEmbedding(table.shape[-1], table.shape[-2]).get_buffer("pe")
-
-
-def _check_shapes(source: str, weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
-    wrong = [
-        f"{key} {tuple(weights[key].shape)} instead of {tuple(value.shape)}"
-        for key, value in expected.items()
-        if weights[key].shape != value.shape
-    ]
-    if wrong:
-        raise CheckpointError(f"{source}: {len(wrong)} weights are of other shapes: {', '.join(wrong[:5])}.")
+def _of_another_stage(source: str, holds: str, weights: Mapping[str, Tensor]) -> CheckpointError:
+    look = looks_like(weights) or "nothing that is known here"
+    return CheckpointError(f"{source}: holds {holds}. By its keys it looks like {look}.")
