@@ -126,7 +126,7 @@ def _checked(tracker: ParameterTracker, images: Tensor, faces: Sequence[Detected
 
 def _joined(parts: Sequence[FaceParameters]) -> FaceParameters:
     """The frames of all parts; the canvas is that of the first."""
-    cameras = [part.camera for part in parts if isinstance(part.camera, PerFrame)]  # all are: see above
+    cameras = [part.camera for part in parts if isinstance(part.camera, PerFrame)]  # which was checked
     return FaceParameters(
         shape=torch.cat([part.shape for part in parts]),
         expression=torch.cat([part.expression for part in parts]),

@@ -69,7 +69,8 @@ def contour_rows(pose: Float[Tensor, "f j 3"], convention: YawConvention, rows: 
     Args:
         pose: f j 3, axis-angle in radians, global and neck first.
         convention: ``"deca"`` counts the head's yaw about y (up) as it is, ``"smplx"`` (and FLAME_PyTorch) with the
-            other sign: the two choose mirrored rows.
+            other sign: the two choose mirrored rows. With the published table, which is the same for both, DECA's sign
+            follows the silhouette of a head in model space, and the other one leaves it.
         rows: how many there are.
 
     Source: Sanyal et al. 2019 (RingNet), section 3.2; the signs of the published code of DECA and of FLAME_PyTorch.

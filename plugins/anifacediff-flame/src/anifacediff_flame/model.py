@@ -42,9 +42,9 @@ class FlameArrays:
 
         Raises:
             InputError: if there are not so many.
-            ShapeError: if the basis has not 400 columns.
+            ShapeError: if an array disagrees about the number of vertices, joints or columns.
         """
-        check_shape("basis", self.basis, "v 3 400", None, 3, MOST_SHAPE + MOST_EXPRESSION)
+        self._check_shapes()
         for name, wanted, most in (
             ("num_shape", num_shape, MOST_SHAPE),
             ("num_expression", num_expression, MOST_EXPRESSION),
@@ -62,6 +62,15 @@ class FlameArrays:
             triangles=self.triangles,
             joint_names=JOINTS,
         )
+
+    def _check_shapes(self) -> None:
+        check_shape("template", self.template, "v 3", None, 3)
+        vertices, joints = len(self.template), len(JOINTS)
+        check_shape("basis", self.basis, "v 3 400", vertices, 3, MOST_SHAPE + MOST_EXPRESSION)
+        check_shape("pose_basis", self.pose_basis, "v 3 36", vertices, 3, 9 * (joints - 1))
+        check_shape("joint_regressor", self.joint_regressor, "5 v", joints, vertices)
+        check_shape("skinning_weights", self.skinning_weights, "v 5", vertices, joints)
+        check_shape("triangles", self.triangles, "t 3", None, 3)
 
 
 class FlameModel(nn.Module):
