@@ -60,7 +60,7 @@ class SpanRasterizer:
             ShapeError: if ``screen`` or ``triangles`` have other axes.
             InputError: if the picture has no pixel or a triangle names a vertex that does not exist.
         """
-        _check(screen, triangles, height, width)
+        check_mesh(screen, triangles, height, width)
         points = screen.to(torch.promote_types(screen.dtype, torch.float32))
         triangles = triangles.to(points.device, torch.int64)
         size = self.frames_per_chunk or frames_at_once(height * width, points.device)
@@ -72,7 +72,19 @@ class SpanRasterizer:
         return Fragments(pixel, triangle, barycentric, triangles, len(points), height, width)
 
 
-def _check(screen: Tensor, triangles: Tensor, height: int, width: int) -> None:
+def check_mesh(screen: Float[Tensor, "..."], triangles: Int[Tensor, "..."], height: int, width: int) -> None:
+    """Check what a rasteriser is given.
+
+    Args:
+        screen: f v 3, vertices.
+        triangles: t 3, vertex indices.
+        height: of the picture in pixels.
+        width: of the picture in pixels.
+
+    Raises:
+        ShapeError: if ``screen`` or ``triangles`` have other axes.
+        InputError: if the picture has no pixel or a triangle names a vertex that does not exist.
+    """
     check_shape("screen", screen, "f v 3", None, None, 3)
     check_shape("triangles", triangles, "t 3", None, 3)
     if height < 1 or width < 1:
