@@ -16,6 +16,7 @@ WRITES = {
     "facial_alignment": "png",
     "head": "png",
     "image_tokens": "png",
+    "mixture_multilevel_pose": "png",
     "pipeline": "gif",
     "plugin": "png",
     "pose_encoder": "png",

@@ -4,7 +4,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from anifacediff.assemblies.published.aniportrait import convert_aniportrait as convert_aniportrait
-    from anifacediff.assemblies.published.aniportrait import convert_multilevel_pose_guider as convert_multilevel_pose_guider
+    from anifacediff.assemblies.published.aniportrait import (
+        convert_multilevel_pose_guider as convert_multilevel_pose_guider,
+    )
     from anifacediff.assemblies.published.conversion import ConvertedWeights as ConvertedWeights
     from anifacediff.assemblies.published.folders import Architecture as Architecture
     from anifacediff.assemblies.published.magicportrait import convert_guidance_encoders as convert_guidance_encoders
