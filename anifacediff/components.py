@@ -75,6 +75,12 @@ def _magicportrait():
     return MagicPortraitPipeline
 
 
+def _mimaface():
+    from anifacediff.assemblies.mimaface import MIMAFacePipeline
+
+    return MIMAFacePipeline
+
+
 def _psnr():
     from anifacediff.evaluation.pixels import PSNR
 
@@ -174,7 +180,7 @@ def anifacediff_temporal_modules() -> Mapping[str, Loader[type["TemporalNetwork"
 @hookimpl
 def anifacediff_assemblies() -> Mapping[str, Loader[type["DiffusionPipeline"]]]:
     """Offer the pipelines of the papers."""
-    return {"anifacediff": _anifacediff, "magicportrait": _magicportrait}
+    return {"anifacediff": _anifacediff, "magicportrait": _magicportrait, "mimaface": _mimaface}
 
 
 @hookimpl

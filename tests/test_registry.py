@@ -321,7 +321,7 @@ OURS = {
     "attention_adapters": {"expression"},
     "reference_nets": {"reference_net"},
     "temporal_modules": {"animatediff"},
-    "assemblies": {"anifacediff", "magicportrait"},
+    "assemblies": {"anifacediff", "magicportrait", "mimaface"},
     "assets": set[str](),
     "metrics": {"psnr", "ssim", "temporal_error", "lpips", "fid", "fvd", "csim", "apd", "aed"},
 }

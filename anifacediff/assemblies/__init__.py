@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from anifacediff.assemblies.anifacediff import AniFaceDiffPipeline as AniFaceDiffPipeline
     from anifacediff.assemblies.magicportrait import MagicPortraitPipeline as MagicPortraitPipeline
+    from anifacediff.assemblies.mimaface import MIMAFacePipeline as MIMAFacePipeline
     from anifacediff.assemblies.pipeline import AnimationPipeline as AnimationPipeline
 else:
     from anifacediff.exports import lazy_exports
@@ -14,6 +15,7 @@ else:
         {
             "anifacediff": ("AniFaceDiffPipeline",),
             "magicportrait": ("MagicPortraitPipeline",),
+            "mimaface": ("MIMAFacePipeline",),
             "pipeline": ("AnimationPipeline",),
         },
     )

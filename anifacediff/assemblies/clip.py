@@ -13,8 +13,8 @@ from anifacediff.shapes import Float, Tensor, UInt8
 
 
 @runtime_checkable
-class Clip(Denoiser, Protocol):
-    """Predicts for any window of a clip, whose conditions it makes as windows need them."""
+class Conditions(Protocol):
+    """What a denoiser is told about the frames of a clip, made as it is needed."""
 
     def control(self, frame: int) -> UInt8[np.ndarray, "h w 3"]:
         """Draw what the denoiser is told about a frame, as a picture."""
@@ -23,6 +23,11 @@ class Clip(Denoiser, Protocol):
     def forget(self, frames: range) -> None:
         """Drop what is held for frames that are finished."""
         ...
+
+
+@runtime_checkable
+class Clip(Conditions, Denoiser, Protocol):
+    """Predicts for any window of a clip."""
 
 
 @runtime_checkable

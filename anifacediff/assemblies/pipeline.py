@@ -4,6 +4,7 @@ import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
+from dataclasses import dataclass
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -19,7 +20,7 @@ from diffusers.models.unets.unet_motion_model import UNetMotionModel
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 from PIL import Image
 
-from anifacediff.assemblies.clip import Clip
+from anifacediff.assemblies.clip import Clip, Conditions
 from anifacediff.assemblies.exchange import AnimationOutput, GeneratedFrame, Reference, UntrainedWarning
 from anifacediff.assemblies.loading import load_components, load_scheduler, local_folder, read_index
 from anifacediff.backbone.temporal import check_window
@@ -39,6 +40,23 @@ AUTOENCODERS: Mapping[str, type[Autoencoder]] = {
     kind.__name__: kind for kind in (AutoencoderKL, AutoencoderTiny, AutoencoderDC)
 }
 PipelineT = TypeVar("PipelineT", bound="AnimationPipeline")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which frames of a clip are denoised together.
+
+    Attributes:
+        num_frames: of the clip.
+        window_size: frames denoised together.
+        overlap: frames that neighbours share.
+        closed_loop: whether windows wrap round.
+    """
+
+    num_frames: int
+    window_size: int
+    overlap: int
+    closed_loop: bool
 
 
 class AnimationPipeline(DiffusionPipeline):
@@ -66,8 +84,8 @@ class AnimationPipeline(DiffusionPipeline):
     alignment: ControlRenderer
 
     @abstractmethod
-    def prepare(self, reference: Reference, driving: FaceParameters, guidance_scale: float) -> Clip:
-        """Compute what a clip's frames share, and how their conditions are made.
+    def prepare(self, reference: Reference, driving: FaceParameters, guidance_scale: float) -> Conditions:
+        """Compute what a clip's frames share, and how their conditions are made; a :class:`Clip`, if windows overlap.
 
         Args:
             reference: the avatar's face crop and its parameters.
@@ -187,13 +205,26 @@ class AnimationPipeline(DiffusionPipeline):
         noise = FrameNoise(seed, shape, self._execution_device, self.unet.dtype, start or self.config["start"])
         steps = self.config["num_inference_steps"] if num_inference_steps is None else num_inference_steps
         options: dict[str, Any] = {"noise": noise, "num_steps": steps, "eta": eta, "on_window": on_window}
-        if closed_loop:
-            windows = closed_windows(len(driving), window_size, overlap)
+        layout = Layout(len(driving), window_size, overlap, closed_loop)
+        return self.finish(self.denoise(clip, layout, options), clip)
+
+    def denoise(
+        self, clip: Conditions, layout: Layout, options: Mapping[str, Any]
+    ) -> Iterator[Float[Tensor, "f c h w"]]:
+        """Denoise a clip over overlapping windows, from its front.
+
+        Args:
+            clip: what :meth:`prepare` returned.
+            layout: which frames are denoised together.
+            options: of :func:`~anifacediff.sampling.denoise.stream_latents`.
+        """
+        assert isinstance(clip, Clip)
+        if layout.closed_loop:
+            windows = closed_windows(layout.num_frames, layout.window_size, layout.overlap)
             with torch.no_grad():
-                latents = denoise_clip(clip, self.scheduler, windows=windows, **options)
-            return self.finish(iter([latents]), clip)
-        windows = open_windows(len(driving), window_size, overlap)
-        return self.finish(stream_latents(clip, self.scheduler, windows=windows, **options), clip)
+                return iter([denoise_clip(clip, self.scheduler, windows=windows, **options)])
+        windows = open_windows(layout.num_frames, layout.window_size, layout.overlap)
+        return stream_latents(clip, self.scheduler, windows=windows, **options)
 
     def renderer(self, device: torch.device) -> ControlRenderer:
         """The renderer on a device; a copy, since the face model may be in use elsewhere."""
@@ -225,7 +256,7 @@ class AnimationPipeline(DiffusionPipeline):
         pictures = self.vae.decode(latents / self.vae.config["scaling_factor"], return_dict=False)[0]
         return to_pictures(pictures / 2 + 0.5)
 
-    def finish(self, segments: Iterator[Float[Tensor, "f c h w"]], clip: Clip) -> Iterator[GeneratedFrame]:
+    def finish(self, segments: Iterator[Float[Tensor, "f c h w"]], clip: Conditions) -> Iterator[GeneratedFrame]:
         """Decode finished latents, a few frames at a time, in the order in which they come."""
         first = 0
         try:

@@ -19,6 +19,9 @@ class ImageEmbedding(Protocol):
     @property
     def image_embeds(self) -> Tensor | None: ...
 
+    @property
+    def last_hidden_state(self) -> Tensor: ...
+
 
 @runtime_checkable
 class ImageEncoder(Protocol):
@@ -62,11 +65,26 @@ class ImageTokens(nn.Module):
             ShapeError: if the images are not b 3 h w.
             InputError: if they hold NaN or infinity.
         """
+        embedding = self._seen(images).image_embeds
+        assert embedding is not None
+        return embedding[:, None]
+
+    def patches(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b l c"]:
+        """The class token and the patch tokens after the encoder's last layer, before any projection.
+
+        Args:
+            images: as above.
+
+        Raises:
+            ShapeError: if the images are not b 3 h w.
+            InputError: if they hold NaN or infinity.
+        """
+        return self._seen(images).last_hidden_state
+
+    def _seen(self, images: Tensor) -> ImageEmbedding:
         check_shape("images", images, "b 3 h w", None, 3, None, None)
         check_finite("images", images)
         size = (self.image_size, self.image_size)
         resized = F.interpolate(images.float(), size, mode="bicubic", antialias=True).clamp(0, 1)
         mean, std = (resized.new_tensor(values)[:, None, None] for values in (CLIP_MEAN, CLIP_STD))
-        embedding = self.encoder(((resized - mean) / std).to(images.dtype)).image_embeds
-        assert embedding is not None
-        return embedding[:, None]
+        return self.encoder(((resized - mean) / std).to(images.dtype))
