@@ -1,7 +1,9 @@
-"""A distribution of somebody else's, installed beside a broken one, offers a head that FacialAlignment draws."""
+"""The example plugin, installed beside a broken one, offers an egg that FacialAlignment draws, and conforms."""
 
 import json
+import math
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -26,41 +28,7 @@ version = "0.4"
 packages = ["{module}"]
 """
 
-PLUGIN = """
-from anifacediff import hookimpl
-
-
-def _octahedron():
-    from thirdparty_heads.octahedron import Octahedron
-
-    return Octahedron
-
-
-@hookimpl
-def anifacediff_morphable_models():
-    return {"octahedron": _octahedron}
-"""
-
-OCTAHEDRON = '''
-import torch
-
-
-class Octahedron:
-    """A head with six vertices: the first shape coefficient makes it larger, the first expression moves it up."""
-
-    num_shape = 2
-    num_expression = 3
-    joint_names = ("global",)
-    triangles = torch.tensor(
-        [[0, 2, 4], [2, 1, 4], [1, 3, 4], [3, 0, 4], [2, 0, 5], [1, 2, 5], [3, 1, 5], [0, 3, 5]]
-    )
-
-    def __call__(self, shape, expression, pose):
-        axes = torch.eye(3)
-        corners = torch.stack([axes, -axes], dim=1).flatten(0, 1)
-        up = expression[:, :1, None] * axes[1]
-        return corners * (1 + shape[:, :1, None]) + up
-'''
+EGG = Path(__file__).parents[1] / "examples/anifacediff-egg"
 
 BROKEN = "raise RuntimeError('this plugin was written for another version')\n"
 
@@ -77,28 +45,30 @@ from anifacediff.conditioning import FacialAlignment
 from anifacediff.geometry import Box, FaceParameters, MorphableModel, WeakPerspective
 
 
-def face(num_frames, size, expression):
+def face(num_frames, width, expression):
     return FaceParameters(
-        shape=torch.full((num_frames, 2), size),
-        expression=torch.full((num_frames, 3), expression),
+        shape=torch.tensor([[width, 0.0, 0.0]]).expand(num_frames, 3),
+        expression=torch.full((num_frames, 2), expression),
         pose=torch.zeros(num_frames, 1, 3),
-        camera=WeakPerspective(torch.full((num_frames,), 8.25), torch.full((num_frames, 2), 32.0)),
-        box=Box(torch.tensor([[20.0, 20.0, 44.0, 44.0]]).expand(num_frames, 4)),
+        camera=WeakPerspective(torch.full((num_frames,), 250.0), torch.full((num_frames, 2), 32.0)),
+        box=Box(torch.tensor([[10.0, 4.0, 54.0, 60.0]]).expand(num_frames, 4)),
         canvas=(64, 64),
     )
 
 
-head = registry.morphable_models["octahedron"]()
-maps = FacialAlignment(head, image_size=64)(face(1, 1.0, 0.0), face(3, 0.0, 0.5))
+egg = registry.morphable_models["egg"]()
+align = FacialAlignment(egg, image_size=64)
+maps, still = (align(face(1, 1.0, 0.0), face(3, -1.0, expression)) for expression in (1.0, 0.0))
 rows, columns = maps.mask[0].nonzero().float().mean(0).tolist()
 print(json.dumps({
     "plugins": plugins,
     "light": light,
-    "is_model": isinstance(head, MorphableModel),
+    "is_model": isinstance(egg, MorphableModel),
     "names": {kind: list(getattr(registry, kind)) for kind in ("morphable_models", "rasterizers", "assemblies")},
     "shape": list(maps.normal.shape),
     "area": maps.mask.sum((1, 2)).tolist(),
     "centre": [rows, columns],
+    "moved": [float(part.abs().max()) for part in (maps.normal - still.normal)],
     "checksum": float(maps.normal.double().square().sum()),
 }))
 """
@@ -133,25 +103,31 @@ class Environment:
         target = ["--no-build-isolation", "--target", self._site, str(distribution)]
         subprocess.run([sys.executable, "-m", "pip", "install", *options, *target], check=True)
 
-    def run(self, script: str, folder: Path) -> dict[str, Any]:
+    def run(self, *arguments: str, folder: Path) -> str:
         variables = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "ANIFACEDIFF_PLUGINS")}
-        command = [str(self._python), "-c", script]
+        command = [str(self._python), *arguments]
         done = subprocess.run(command, cwd=folder, env=variables, check=False, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout.splitlines()[-1])
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def report(self, folder: Path) -> dict[str, Any]:
+        return json.loads(self.run("-c", SCRIPT, folder=folder).splitlines()[-1])
 
 
 @pytest.fixture(scope="module")
-def reports(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What the script reports with the good plugin alone, and after the broken one has been installed beside it."""
-    folder = tmp_path_factory.mktemp("third_party")
-    good = write_distribution(
-        folder / "good",
-        distribution="thirdparty-heads",
-        plugin="thirdparty",
-        module="thirdparty_heads",
-        files={"plugin.py": PLUGIN, "octahedron.py": OCTAHEDRON},
-    )
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """With the egg installed from a copy, since building leaves files behind."""
+    folder = tmp_path_factory.mktemp("egg")
+    environment = Environment(folder / "environment")
+    environment.install(shutil.copytree(EGG, folder / "egg", ignore=shutil.ignore_patterns("__pycache__", "build")))
+    return environment
+
+
+@pytest.fixture(scope="module")
+def reports(environment: Environment, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], ...]:
+    """What the script reports with the egg alone, and after the broken plugin has been installed beside it."""
+    folder = tmp_path_factory.mktemp("broken")
+    before = environment.report(folder)
     broken = write_distribution(
         folder / "broken",
         distribution="broken-heads",
@@ -159,30 +135,30 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], d
         module="broken_heads",
         files={"plugin.py": BROKEN},
     )
-    environment = Environment(folder / "environment")
-    environment.install(good)
-    before = environment.run(SCRIPT, folder)
     environment.install(broken)
-    return before, environment.run(SCRIPT, folder)
+    return before, environment.report(folder)
 
 
-def test_a_third_party_head_is_found_and_drawn(reports: tuple[dict[str, Any], dict[str, Any]]):
+def test_the_egg_conforms_by_its_own_tests(environment: Environment):
+    said = environment.run("-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "addopts=", "tests", folder=EGG)
+    assert "17 passed, 1 skipped" in said, said  # an egg has no landmarks
+
+
+def test_the_egg_is_found_and_drawn(reports: tuple[dict[str, Any], ...]):
     report = reports[0]
     assert report["light"], "listing plugins must not load torch"
     assert report["is_model"]
-    listed = ["thirdparty", "thirdparty-heads", "0.4", "ok", "", [["morphable_models", "octahedron"]]]
-    assert listed in report["plugins"]
-    assert {"octahedron", "parametric"} <= set(report["names"]["morphable_models"])
+    assert ["egg", "anifacediff-egg", "0.1.0", "ok", "", [["morphable_models", "egg"]]] in report["plugins"]
+    assert {"egg", "parametric"} <= set(report["names"]["morphable_models"])
 
     assert report["shape"] == [3, 3, 64, 64]
-    radius = 8.25 * 2  # pixels: the camera's scale times the reference's size; the driver is half as large
-    assert report["area"] == pytest.approx([2 * radius**2] * 3, abs=radius)  # a diamond
-    assert report["centre"] == pytest.approx([32 - 8.25 * 0.5 - 0.5, 32 - 0.5], abs=0.25)  # the expression moved it up
+    ellipse = math.pi * (0.08 * 1.1 * 250) * (0.11 * 250)  # pixels: the reference's width, though the driver is slim
+    assert report["area"] == pytest.approx([ellipse] * 3, rel=0.02)
+    assert report["centre"] == pytest.approx([32 - 0.5, 32 - 0.5], abs=0.25)
+    assert min(report["moved"]) > 0.1, "the expression changes the picture"
 
 
-def test_a_broken_plugin_beside_it_changes_nothing_but_the_listing(
-    reports: tuple[dict[str, Any], dict[str, Any]],
-):
+def test_a_broken_plugin_beside_it_changes_nothing_but_the_listing(reports: tuple[dict[str, Any], ...]):
     before, after = reports
     reason = "RuntimeError: this plugin was written for another version"
     added = ["broken", "broken-heads", "0.4", "failed", reason, []]

@@ -5,22 +5,13 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from importlib import metadata
+from importlib import import_module, metadata
 from types import MappingProxyType
 from typing import Any
 
 from anifacediff.errors import AniFaceDiffError, PluginError
 from anifacediff.registry import PROJECT, Catalogue, PluginStatus, registry
-from anifacediff.testing.adapters import AdapterCase, ReferenceCase
-from anifacediff.testing.assemblies import AssemblyCase
-from anifacediff.testing.assets import AssetCase
 from anifacediff.testing.checks import Case, CheckFunction, NotApplicable, require
-from anifacediff.testing.metrics import MetricCase
-from anifacediff.testing.models import ModelCase
-from anifacediff.testing.rasterizers import RasterizerCase
-from anifacediff.testing.renderers import RendererCase
-from anifacediff.testing.temporal import TemporalCase
-from anifacediff.testing.trackers import TrackerCase
 
 HEAVY = ("torch", "diffusers", "transformers")
 IMPORT = "import sys, {module}; print(*sorted(set({heavy}) & set(sys.modules)))"
@@ -107,7 +98,7 @@ CHECKS: tuple[CheckFunction, ...] = (
 def plugin_cases(plugin: str, *own: Case[Any]) -> tuple[Case[Any], ...]:
     """The cases of an installed plugin: itself, and all that it registers, found without importing it.
 
-    Components are built without arguments: models, trackers, rasterisers and metrics by a plain call, renderers from
+    Components are built without arguments: models, trackers, rasterisers, identity encoders and metrics by a plain call, renderers from
     the built-in head with maps of 64 pixels, adapters by ``for_unet``, reference nets by ``from_unet``, assemblies by
     ``untrained``. Where that is not possible, give a case of the component's name and kind.
 
@@ -123,7 +114,8 @@ def plugin_cases(plugin: str, *own: Case[Any]) -> tuple[Case[Any], ...]:
     given = {(type(case), case.name): case for case in own}
     cases: list[Case[Any]] = [PluginCase.named(plugin)]
     for kind, name in _status(plugin).components:
-        case_class, build = KINDS[kind]
+        case_name, build = KINDS[kind]
+        case_class = getattr(import_module("anifacediff.testing"), case_name)  # imports what this kind needs
         qualified = f"{plugin}/{name}"
         made = case_class(qualified, partial(build, _catalogue(kind), qualified))
         mine = given.pop((case_class, name), None)
@@ -166,6 +158,8 @@ def _called(catalogue: Catalogue[Callable[..., Any]], name: str) -> Any:
 
 
 def _renderer(catalogue: Catalogue[Callable[..., Any]], name: str) -> Any:
+    from anifacediff.geometry.head import ParametricHead  # not for plugins that offer no renderer
+
     return _component(catalogue, name)(ParametricHead(), image_size=64)
 
 
@@ -173,17 +167,18 @@ def _method(method: str, catalogue: Catalogue[Callable[..., Any]], name: str, *p
     return getattr(_component(catalogue, name), method)(*parts, **options)
 
 
-KINDS: Mapping[str, tuple[Callable[..., Case[Any]], Callable[..., Any]]] = MappingProxyType(
+KINDS: Mapping[str, tuple[str, Callable[..., Any]]] = MappingProxyType(
     {
-        "morphable_models": (ModelCase, _called),
-        "trackers": (TrackerCase, _called),
-        "rasterizers": (RasterizerCase, _called),
-        "control_renderers": (RendererCase, _renderer),
-        "attention_adapters": (AdapterCase, partial(_method, "for_unet")),
-        "reference_nets": (ReferenceCase, partial(_method, "from_unet")),
-        "temporal_modules": (TemporalCase, partial(_method, "for_unet")),
-        "assemblies": (AssemblyCase, partial(_method, "untrained")),
-        "metrics": (MetricCase, _called),
-        "assets": (AssetCase, _called),
+        "morphable_models": ("ModelCase", _called),
+        "trackers": ("TrackerCase", _called),
+        "rasterizers": ("RasterizerCase", _called),
+        "control_renderers": ("RendererCase", _renderer),
+        "attention_adapters": ("AdapterCase", partial(_method, "for_unet")),
+        "identity_encoders": ("IdentityEncoderCase", _called),
+        "reference_nets": ("ReferenceCase", partial(_method, "from_unet")),
+        "temporal_modules": ("TemporalCase", partial(_method, "for_unet")),
+        "assemblies": ("AssemblyCase", partial(_method, "untrained")),
+        "metrics": ("MetricCase", _called),
+        "assets": ("AssetCase", _called),
     }
 )
