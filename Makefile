@@ -1,4 +1,4 @@
-# make setup   an environment in .venv (a second time it is quick)
+# make setup   an environment in .venv, with every plugin and the tools to test it (a second time it is quick)
 # make demo    animate the bundled avatar with the bundled clip, and with CLIP=yours.mp4 if given
 # make test    the tests, with every annotation checked at run time
 # make check   lint, types, import order, the tests with and without run-time checks
@@ -10,6 +10,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+TESTERS := $(VENV)/.ready-test
 CHECKERS := $(VENV)/.ready-check
 MANIFESTS := scripts/setup pyproject.toml $(wildcard plugins/*/pyproject.toml)
 
@@ -21,15 +22,19 @@ OWN_DEMO := out/demo-own.mp4
 
 .PHONY: setup demo nano test check lint types imports plain-test clean
 
-setup: $(READY)
+setup: $(TESTERS)
 
 $(READY): $(MANIFESTS)
-	@sh scripts/setup test
+	@sh scripts/setup
 	@touch $@
 
-$(CHECKERS): $(READY) $(MANIFESTS)
+$(TESTERS): $(MANIFESTS)
+	@sh scripts/setup test
+	@touch $(READY) $@
+
+$(CHECKERS): $(MANIFESTS)
 	@sh scripts/setup test,check
-	@touch $@
+	@touch $(READY) $(TESTERS) $@
 
 demo: $(READY)
 	@mkdir -p $(dir $(DEMO))
@@ -43,7 +48,7 @@ endif
 nano: $(READY)
 	sh scripts/nano
 
-test: $(READY)
+test: $(TESTERS)
 	$(PYTEST)
 
 check: lint types imports test plain-test
@@ -58,7 +63,7 @@ types: $(CHECKERS)
 imports: $(CHECKERS)
 	$(BIN)/lint-imports
 
-plain-test: $(READY)
+plain-test: $(TESTERS)
 	$(PYTEST) $(PLAIN)
 
 clean:
