@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from anifacediff.assets.contracts import Asset
     from anifacediff.backbone.contracts import ReferenceNetwork, TemporalNetwork
-    from anifacediff.conditioning.contracts import AttentionAdapter, ControlRenderer
+    from anifacediff.conditioning.contracts import AttentionAdapter, ControlRenderer, IdentityEncoder
     from anifacediff.evaluation.contracts import ClipMetric, SetMetric
     from anifacediff.geometry.contracts import MorphableModel, Rasterizer
     from anifacediff.tracking import Tracker
@@ -86,6 +86,11 @@ class HookSpecs:
     @hookspec
     def anifacediff_attention_adapters(self) -> Mapping[str, Loader[type["AttentionAdapter"]]]:
         """Offer adapters that add attention to a denoiser."""
+        ...
+
+    @hookspec
+    def anifacediff_identity_encoders(self) -> Mapping[str, Loader[Callable[..., "IdentityEncoder"]]]:
+        """Offer networks that say whose face a picture shows."""
         ...
 
     @hookspec
@@ -273,6 +278,7 @@ class Registry:
         self.rasterizers = Catalogue[Callable[..., "Rasterizer"]]("rasterizers", self._discover)
         self.control_renderers = Catalogue[Callable[..., "ControlRenderer"]]("control_renderers", self._discover)
         self.attention_adapters = Catalogue[type["AttentionAdapter"]]("attention_adapters", self._discover)
+        self.identity_encoders = Catalogue[Callable[..., "IdentityEncoder"]]("identity_encoders", self._discover)
         self.reference_nets = Catalogue[type["ReferenceNetwork"]]("reference_nets", self._discover)
         self.temporal_modules = Catalogue[type["TemporalNetwork"]]("temporal_modules", self._discover)
         self.assemblies = Catalogue[type["DiffusionPipeline"]]("assemblies", self._discover)

@@ -319,6 +319,7 @@ OURS = {
     "rasterizers": {"span"},
     "control_renderers": {"facial_alignment"},
     "attention_adapters": {"expression"},
+    "identity_encoders": set[str](),
     "reference_nets": {"reference_net"},
     "temporal_modules": {"animatediff"},
     "assemblies": {"anifacediff", "magicportrait", "mimaface"},

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from anifacediff.conditioning.contracts import AttentionAdapter as AttentionAdapter
     from anifacediff.conditioning.contracts import ControlRenderer as ControlRenderer
+    from anifacediff.conditioning.contracts import IdentityEncoder as IdentityEncoder
     from anifacediff.conditioning.expression_adapter import ExpressionAdapter as ExpressionAdapter
     from anifacediff.conditioning.facial_alignment import FacialAlignment as FacialAlignment
     from anifacediff.conditioning.fixed_prompt import FixedPrompt as FixedPrompt
@@ -22,7 +23,7 @@ else:
     __getattr__, __all__ = lazy_exports(
         __name__,
         {
-            "contracts": ("AttentionAdapter", "ControlRenderer"),
+            "contracts": ("AttentionAdapter", "ControlRenderer", "IdentityEncoder"),
             "expression_adapter": ("ExpressionAdapter",),
             "facial_alignment": ("FacialAlignment",),
             "fixed_prompt": ("FixedPrompt",),

@@ -1,4 +1,4 @@
-"""What control renderers and attention adapters must offer; plugins implement these protocols."""
+"""What control renderers, attention adapters and identity encoders must offer; plugins implement these protocols."""
 
 from typing import Any, Protocol, runtime_checkable
 
@@ -63,4 +63,27 @@ class AttentionAdapter(Protocol):
 
     def __call__(self, expression: Float[Tensor, "f e"], *, guidance: bool = False) -> dict[str, Tensor]:
         """Make entries for ``cross_attention_kwargs`` from one row of coefficients per frame."""
+        ...
+
+
+@runtime_checkable
+class IdentityEncoder(Protocol):
+    """Says by numbers whose face a picture shows, whatever the face does."""
+
+    @property
+    def image_size(self) -> int:
+        """Height and width in pixels of the pictures that it takes, in which the face stands as it was trained."""
+        ...
+
+    @property
+    def num_features(self) -> int:
+        """How many numbers n it gives."""
+        ...
+
+    def __call__(self, pictures: Float[Tensor, "f 3 h w"]) -> Float[Tensor, "f n"]:
+        """Encode aligned RGB pictures in [0, 1], of its size: one row for each, a feature map flattened.
+
+        Raises:
+            ShapeError: if they are of another size.
+        """
         ...

@@ -31,6 +31,13 @@ def convolutional_detector() -> Any:
 
 
 @cache
+def recognition_model() -> Any:
+    """Load the network that embeds faces in 128 numbers."""
+    path = str(_file("dlib_face_recognition_resnet_model_v1.dat"))
+    return dlib.face_recognition_model_v1(path)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@cache
 def landmark_predictor() -> Any:
     """Load the predictor of 68 landmarks.
 
@@ -50,6 +57,13 @@ def landmark_predictor() -> Any:
 def rectangle(left: int, top: int, right: int, bottom: int) -> Any:
     """Build dlib's rectangle from the indices of its outermost pixels."""
     return dlib.rectangle(left, top, right, bottom)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def chip(pixels: Any, box: Any, landmarks: Any, size: int) -> Any:
+    """Cut out the face with 68 landmarks (x, y in indices of pixels) as the recognition model was trained: upright."""
+    points = dlib.points([dlib.point(round(x), round(y)) for x, y in landmarks])  # pyright: ignore[reportAttributeAccessIssue]
+    shape = dlib.full_object_detection(box, points)  # pyright: ignore[reportAttributeAccessIssue]
+    return dlib.get_face_chip(pixels, shape, size=size)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _file(name: str) -> Path:
