@@ -6,13 +6,18 @@ import golden
 import pytest
 import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel, UNetMotionModel
-from diffusers.loaders.single_file_utils import convert_animatediff_checkpoint_to_diffusers
 from diffusers.models.attention import AttentionMixin, BasicTransformerBlock
 from diffusers.models.unets.unet_motion_model import AnimateDiffTransformer3D
 from einops import rearrange
 from torch import Tensor, nn
 
-from anifacediff.attachment import attach, spatial_attention, split_heads
+from anifacediff.assemblies.published import (
+    convert_denoising_unet,
+    convert_motion_modules,
+    convert_pose_guider,
+    convert_reference_unet,
+)
+from anifacediff.attachment import attach, modules_by_place, spatial_attention, split_heads
 from anifacediff.backbone.reference_net import KeysValues, ReferenceAttnProcessor, ReferenceFeatures, ReferenceNet
 from anifacediff.backbone.temporal import PerFrameGroupNorm, TemporalModules
 from anifacediff.checkpoint import load_strict
@@ -39,7 +44,7 @@ def _no_grad():  # pyright: ignore[reportUnusedFunction]
 def test_pose_guider():
     stored = golden.read("animate_anyone/pose_guider")
     encoder = PoseEncoder(out_channels=32)
-    load_strict(encoder, stored.weights("pose_guider."), "pose_guider")
+    load_strict(encoder, convert_pose_guider(stored.weights("pose_guider."), encoder).tensors, "pose_guider")
     features = encoder.features(stored.arrays["conditioning"][0].transpose(0, 1))
     stored.assert_close(features.transpose(0, 1)[None], "output", golden.SINGLE_MODULE)
 
@@ -91,29 +96,23 @@ def test_temporal_module():
         num_positional_embeddings=32,
     )
     module.norm = PerFrameGroupNorm(32, 32, eps=1e-6)
-    weights = convert_animatediff_checkpoint_to_diffusers(stored.weights("motion_module"))
-    weights = {key.removeprefix("."): value for key, value in weights.items()}
-    load_strict(module, weights | _positions(module), "motion_module")
+    place = "down_blocks.0.motion_modules.0"  # any: the golden is of one module
+    weights = {f"{place}{key}": value for key, value in stored.weights("motion_module").items()}
+    converted = convert_motion_modules(weights, modules_by_place({place: module}))
+    load_strict(module, {key.removeprefix(f"{place}."): value for key, value in converted.tensors.items()}, "module")
     hidden = stored.arrays["hidden"]
     output = module(rearrange(hidden, "b c f h w -> (b f) c h w"), num_frames=4)
     stored.assert_close(rearrange(output, "(b f) c h w -> b c f h w", f=4), "output", golden.SINGLE_MODULE)
 
 
-def _positions(module: nn.Module) -> dict[str, Tensor]:
-    """The position tables, which every construction computes anew."""
-    return {key: value for key, value in module.state_dict().items() if key.endswith("pos_embed.pe")}
-
-
 def _networks(stored: golden.Golden) -> tuple[ReferenceNet, UNetMotionModel]:
     reference_net = ReferenceNet(**CONFIG)
-    unused = {key: value for key, value in reference_net.state_dict().items() if key.startswith("conv_norm_out")}
-    unused |= {key: value for key, value in reference_net.state_dict().items() if key.startswith("conv_out")}
-    load_strict(reference_net, stored.weights("reference_unet.") | unused, "reference_unet")
+    converted = convert_reference_unet(stored.weights("reference_unet."), reference_net)
+    load_strict(reference_net, converted.tensors, "reference_unet")
     unet = UNet2DConditionModel(**CONFIG)
-    temporal = TemporalModules.for_unet(unet, heads=4)
-    denoiser = temporal.inflate(unet)
-    weights = convert_animatediff_checkpoint_to_diffusers(stored.weights("denoising_unet."))
-    load_strict(denoiser, weights | _positions(denoiser), "denoising_unet")
+    denoiser = TemporalModules.for_unet(unet, heads=4).inflate(unet)
+    converted = convert_denoising_unet(stored.weights("denoising_unet."), denoiser)
+    load_strict(denoiser, converted.tensors, "denoising_unet")
     return reference_net, denoiser
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from diffusers.models.embeddings import SinusoidalPositionalEmbedding
 from diffusers.models.unets.unet_motion_model import UNetMotionModel
+from torch import nn
 
 from anifacediff.assemblies.published.conversion import ConvertedWeights, convert
 from anifacediff.assemblies.published.folders import (
@@ -20,7 +21,6 @@ from anifacediff.assemblies.published.folders import (
 )
 from anifacediff.assemblies.published.recognition import looks_like
 from anifacediff.backbone.reference_net import ReferenceNet
-from anifacediff.backbone.temporal import TemporalModules
 from anifacediff.conditioning.pose_encoder import PoseEncoder
 from anifacediff.errors import CheckpointError
 from anifacediff.shapes import Tensor
@@ -63,13 +63,14 @@ class MotionLayout:
 
 
 def convert_motion_modules(
-    weights: Mapping[str, Tensor], temporal: TemporalModules, *, source: str = "motion_module.pth"
+    weights: Mapping[str, Tensor], temporal: nn.Module, *, source: str = "motion_module.pth"
 ) -> ConvertedWeights:
     """Convert AnimateDiff's motion modules, in their own keys or those of diffusers.
 
     Args:
         weights: of ``motion_module.pth``, or any of AnimateDiff's.
-        temporal: the modules that will hold them; :class:`MotionLayout` says what they must have.
+        temporal: ``TemporalModules`` that will hold them, or diffusers' ``MotionAdapter``; :class:`MotionLayout` says
+            what they must have.
         source: the file, for messages.
 
     Raises:

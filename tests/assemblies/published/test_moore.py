@@ -10,13 +10,14 @@ import pytest
 import torch
 from diffusers import UNet2DConditionModel
 from diffusers.loaders.single_file_utils import convert_animatediff_checkpoint_to_diffusers
+from diffusers.models.attention import BasicTransformerBlock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_animate_anyone import CONFIG
 from torch import Tensor
 
 from anifacediff.assemblies.published.conversion import ConvertedWeights, tensors_of
-from anifacediff.assemblies.published.folders import Architecture
+from anifacediff.assemblies.published.folders import STABLE_DIFFUSION_1_5, Architecture
 from anifacediff.assemblies.published.moore import (
     MotionLayout,
     convert_denoising_unet,
@@ -121,6 +122,17 @@ def test_what_is_filled_has_the_precision_of_the_file():
     assert {tensor.dtype for tensor in halved.tensors.values()} == {torch.float16}
 
 
+def test_a_network_of_stable_diffusions_size_has_its_number_of_weights():
+    """Stable Diffusion 1.5's UNet has 859,520,964."""
+    unet = STABLE_DIFFUSION_1_5.video_unet(max_frames=32, mid_block=True)
+    plain = {key: value for key, value in unet.named_parameters() if "motion_modules" not in key}
+    assert sum(value.numel() for value in plain.values()) == 859_520_964
+    assert {value.device.type for value in plain.values()} == {"meta"}
+    assert plain["mid_block.attentions.0.transformer_blocks.0.attn2.to_k.weight"].shape == (1280, 768)
+    blocks = [module for module in unet.modules() if isinstance(module, BasicTransformerBlock)]
+    assert {block.num_attention_heads for block in blocks} == {8}
+
+
 FAULTS: dict[str, tuple[Callable[[], object], str]] = {
     "a reference UNet": (
         lambda: convert_denoising_unet(REFERENCE, DENOISER),
@@ -215,7 +227,7 @@ def test_a_bad_file_leaves_nothing(files: dict[str, Path], tmp_path: Path):
     assert not (tmp_path / "moore").exists()
     assert not list(tmp_path.glob(".*"))
     with pytest.raises(CheckpointError, match=r"(?s)reference_unet\.pth.*not those of this component"):
-        convert_moore(files | {"pose_guider": files["reference_unet"]}, tmp_path / "moore", architecture=SMALL)
+        convert_moore(files | {"denoising_unet": files["reference_unet"]}, tmp_path / "moore", architecture=SMALL)
     with pytest.raises(InputError, match="missing pose_guider, unknown guider"):
         convert_moore(
             {name.removeprefix("pose_"): path for name, path in files.items()}, tmp_path / "moore", architecture=SMALL
