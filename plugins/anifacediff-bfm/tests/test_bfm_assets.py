@@ -28,10 +28,10 @@ def network() -> CoefficientNetwork:
 
 def torchvision_weights(network: CoefficientNetwork, setup: Setup) -> dict[str, torch.Tensor]:
     """The weights of a network by published keys."""
-    ours = network.backbone.network.state_dict()
+    ours = network.state_dict()
     published = {key: key for key in published_keys()}
     names = from_torchvision({key: torch.zeros(()) for key in published})
-    backbone = {f"backbone.{key}": ours[new] for key, new in zip(published, names, strict=True)}
+    backbone = {f"backbone.{key}": ours[f"backbone.network.{new}"] for key, new in zip(published, names, strict=True)}
     heads = {f"{setup.head_key}.{key}": value for key, value in network.heads.state_dict().items()}
     return backbone | heads
 

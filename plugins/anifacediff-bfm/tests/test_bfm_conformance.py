@@ -8,27 +8,35 @@ from anifacediff_bfm.model import BfmModel
 from anifacediff_bfm.setups import DEEP3D, MIMAFACE, Setup
 from anifacediff_bfm.tracker import D3dfrTracker
 from bfm_faces import drawn_arrays
+from torch import nn
 
 from anifacediff.registry import registry
 from anifacediff.testing import Check, ModelCase, TrackerCase, parametrize_with_checks, plugin_cases
-from anifacediff.tracking.resnet import ResNet50
+from anifacediff.tracking.contracts import Tracker
 
 
 def drawn_model() -> BfmModel:
     return BfmModel(drawn_arrays())
 
 
+class Blind(nn.Module):
+    """Sees nothing but NaN."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return 0 * images.mean((1, 2, 3))[:, None].expand(-1, 2048)
+
+
 @cache
-def neutral_network(setup: Setup) -> CoefficientNetwork:
-    """It sees the average face everywhere."""
-    network = CoefficientNetwork(setup, ResNet50())
-    for head in network.heads.parameters():
-        torch.nn.init.zeros_(head)
-    return network
+def detector() -> Tracker:
+    return registry.trackers["drawn"]()
 
 
 def neutral_tracker(setup: Setup) -> D3dfrTracker:
-    return D3dfrTracker(registry.trackers["drawn"](), drawn_model(), neutral_network(setup))
+    """The built-in detector of drawn faces, and a network that sees the average face everywhere."""
+    network = CoefficientNetwork(setup, Blind())
+    for head in network.heads.parameters():
+        nn.init.zeros_(head)
+    return D3dfrTracker(detector(), drawn_model(), network)
 
 
 OWN = (

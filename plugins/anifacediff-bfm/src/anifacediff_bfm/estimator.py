@@ -7,7 +7,7 @@ from torch import nn
 
 from anifacediff.checkpoint import load_strict
 from anifacediff.shapes import Float, Tensor, check_shape
-from anifacediff.tracking.resnet import ResNet50, load_resnet50
+from anifacediff.tracking.resnet import load_resnet50
 from anifacediff_bfm.coefficients import Coefficients
 from anifacediff_bfm.setups import Setup
 
@@ -21,12 +21,12 @@ class CoefficientNetwork(nn.Module):
 
     Args:
         setup: how many heads it has and what it reads.
-        backbone: gives the features.
+        backbone: turns f 3 h w pictures into f 2048 features; a :class:`~anifacediff.tracking.resnet.ResNet50`.
 
     Source: ``models/networks.py`` of Deep3DFaceRecon_pytorch, ``models/D3DFR/model_resnet.py`` of MIMAFace.
     """
 
-    def __init__(self, setup: Setup, backbone: ResNet50) -> None:
+    def __init__(self, setup: Setup, backbone: nn.Module) -> None:
         super().__init__()
         self.setup = setup
         self.backbone = backbone
