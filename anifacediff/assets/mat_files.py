@@ -23,13 +23,8 @@ _TYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8"
 _INT32, _UINT32, _MATRIX, _COMPRESSED = 5, 6, 14, 15
 _CLASSES = {6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13: "u4", 14: "i8", 15: "u8"}
 _OTHER_CLASSES = {
-    1: "cell array",
-    2: "struct",
-    3: "object",
-    4: "text",
-    5: "sparse matrix",
-    16: "function",
-    17: "object",
+    **{1: "a cell array", 2: "a struct", 3: "an object", 4: "text", 5: "a sparse matrix"},
+    **{16: "a function", 17: "an object"},
 }
 _LOGICAL, _COMPLEX = 0x200, 0x800
 

@@ -3,11 +3,12 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
+from typer.core import TyperGroup
 
 from anifacediff.cli.options import Debug
 from anifacediff.cli.report import note, reported_errors
@@ -16,10 +17,16 @@ from anifacediff.errors import AniFaceDiffError, AssetError, PluginError
 if TYPE_CHECKING:
     from anifacediff.assets.contracts import Asset
 
+
+class _ListsByDefault(TyperGroup):
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, args or ["list"])
+
+
 assets = typer.Typer(
     help="Files that plugins need and may not bring along: face models, trackers. List what there is and where to get "
     "it, convert it, check it. They lie in the folder named by ANIFACEDIFF_ASSETS, or among the user's data.",
-    invoke_without_command=True,
+    cls=_ListsByDefault,
 )
 
 _results = Console(soft_wrap=True, highlight=False)
@@ -38,13 +45,6 @@ class _Entry:
     name: str
     asset: "Asset | None"
     error: str = ""
-
-
-@assets.callback()
-def default(context: typer.Context) -> None:
-    """List, if nothing else is asked for."""
-    if context.invoked_subcommand is None:
-        list_assets()
 
 
 @assets.command("list")
