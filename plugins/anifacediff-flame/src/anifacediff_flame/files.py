@@ -51,7 +51,9 @@ def read_flame(path: Path) -> Converted:
         AssetError: if it is damaged, holds something else than arrays, or its arrays do not fit together.
     """
     found = _mapping(read_pickle(path), path)
-    tensors = {name: _numbers(found, published, path).astype(np.float32) for name, published in _FLAME.items()}
+    tensors: dict[str, NDArray[Any]] = {
+        name: _numbers(found, published, path).astype(np.float32) for name, published in _FLAME.items()
+    }
     tensors["triangles"] = _numbers(found, "f", path).astype(np.int64)
     tree = _numbers(found, "kintree_table", path).astype(np.int64)
     if tree.shape != (2, len(JOINTS)):
