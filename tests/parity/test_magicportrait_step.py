@@ -32,6 +32,8 @@ MID_DOWN_UP = (
     "up_blocks.1.attentions.1",
 )
 
+TELLS_ROUNDING = 7e-5  # half of what the published outputs with and without rounding differ by
+
 
 @cache
 def networks() -> tuple[golden.Golden, ReferenceNet, UNetMotionModel]:
@@ -94,14 +96,13 @@ def test_without_the_reference():
 
 def test_with_the_reference():
     stored, _, _ = networks()
-    stored.assert_close(predict(read()), "noise", golden.WHOLE_STEP)
+    stored.assert_close(predict(read()), "noise", TELLS_ROUNDING)
 
 
 def test_with_states_rounded_to_half_precision():
-    """Held to the published form more tightly than the two forms differ by."""
     stored, _, _ = networks()
     rounded = predict(read(store_dtype=torch.float16))
-    stored.assert_close(rounded, "noise_bank_fp16", golden.SINGLE_MODULE)
+    stored.assert_close(rounded, "noise_bank_fp16", TELLS_ROUNDING)
 
 
 def test_a_second_call_that_does_not_clear_attends_twice():
