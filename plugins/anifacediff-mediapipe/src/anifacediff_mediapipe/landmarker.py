@@ -2,10 +2,10 @@
 
 import atexit
 import os
-import weakref
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -38,25 +38,11 @@ class Landmarker:
     """
 
     def __init__(self, path: Path, *, most_faces: int, confidence: float, sha256: str | None) -> None:
-        options = FaceLandmarkerOptions(
-            BaseOptions(model_asset_buffer=_checked(path, sha256)),
-            num_faces=most_faces,
-            min_face_detection_confidence=confidence,
-            min_face_presence_confidence=confidence,
-            output_face_blendshapes=True,
-            output_facial_transformation_matrixes=True,
-        )
-        try:
-            with _silent():
-                self._landmarker = FaceLandmarker.create_from_options(options)
-                self(np.zeros((8, 8, 3), np.uint8))  # what is left to say is said in the first run
-        except (RuntimeError, ValueError, OSError) as error:
-            raise AssetError(f"{path}: MediaPipe cannot read it: {error} {_where_from()}") from error
-        atexit.register(_abandon, weakref.ref(self._landmarker))
+        self._landmarker = _opened(path, _checked(path, sha256), most_faces, confidence)
 
     def __call__(self, image: UInt8[np.ndarray, "h w 3"]) -> tuple[MediapipeFace, ...]:
         """Find the faces of an RGB image, in no particular order."""
-        found: Any = self._landmarker.detect(Image(ImageFormat.SRGB, np.ascontiguousarray(image)))
+        found = _detect(self._landmarker, image)
         unit = np.array([image.shape[1], image.shape[0], image.shape[1]], dtype=np.float64)
         faces = zip(found.face_landmarks, found.face_blendshapes, found.facial_transformation_matrixes, strict=True)
         return tuple(
@@ -69,12 +55,36 @@ class Landmarker:
         )
 
 
-def _checked(path: Path, sha256: str | None) -> bytes:
+@cache
+def _opened(path: Path, _digest: str, most_faces: int, confidence: float) -> FaceLandmarker:
+    """Open a bundle for the life of the process: closed by the garbage collector, MediaPipe can wait for ever."""
+    options = FaceLandmarkerOptions(
+        BaseOptions(model_asset_buffer=path.read_bytes()),
+        num_faces=most_faces,
+        min_face_detection_confidence=confidence,
+        min_face_presence_confidence=confidence,
+        output_face_blendshapes=True,
+        output_facial_transformation_matrixes=True,
+    )
     try:
-        check_source(replace(BUNDLE, sha256=sha256), path)
+        with _silent():
+            landmarker = FaceLandmarker.create_from_options(options)
+            _detect(landmarker, np.zeros((8, 8, 3), np.uint8))  # what is left to say is said in the first run
+    except (RuntimeError, ValueError, OSError) as error:
+        raise AssetError(f"{path}: MediaPipe cannot read it: {error} {_where_from()}") from error
+    atexit.register(_abandon, landmarker)
+    return landmarker
+
+
+def _detect(landmarker: FaceLandmarker, image: UInt8[np.ndarray, "h w 3"]) -> Any:
+    return landmarker.detect(Image(ImageFormat.SRGB, np.ascontiguousarray(image)))
+
+
+def _checked(path: Path, sha256: str | None) -> str:
+    try:
+        return check_source(replace(BUNDLE, sha256=sha256), path)
     except AssetError as error:
         raise AssetError(f"{error} {_where_from()}") from error
-    return path.read_bytes()
 
 
 def _where_from() -> str:
@@ -83,11 +93,9 @@ def _where_from() -> str:
     return f"Get {BUNDLE.name} from {asset.source} ({terms})."
 
 
-def _abandon(landmarker: "weakref.ref[FaceLandmarker]") -> None:
+def _abandon(landmarker: FaceLandmarker) -> None:
     """Let a landmarker end with the process: MediaPipe cannot close it then, and would print that it failed."""
-    alive = landmarker()
-    if alive is not None:
-        alive._handle = None  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
+    landmarker._handle = None  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
 
 
 @contextmanager
