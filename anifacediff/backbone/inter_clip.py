@@ -93,7 +93,7 @@ class InterClipAffinity:
                 f"{type(unet).__name__} takes {found} input channels, but {self.latent_channels + self.channels} are "
                 "needed: widen it with anifacediff.assemblies.parts.widen_input first."
             )
-        if any(isinstance(hook, _Join) for hook in unet._forward_pre_hooks.values()):
+        if any(isinstance(hook, _Join) for hook in vars(unet)["_forward_pre_hooks"].values()):
             raise AttachmentError("Inter-clip affinity is attached to this denoiser already; detach it first.")
         handle: RemovableHandle = unet.register_forward_pre_hook(_Join(self.channels), prepend=True, with_kwargs=True)
         return Attachment(handle.remove)

@@ -31,7 +31,9 @@ def gives_a_row_for_each_picture(case: IdentityEncoderCase) -> None:
     """It says its sizes, and gives finite rows of that width."""
     encoder = case.made()
     require(
-        isinstance(encoder, IdentityEncoder) and encoder.image_size > 0 and encoder.num_features > 0,
+        isinstance(encoder, IdentityEncoder)  # pyright: ignore[reportUnnecessaryIsInstance] -- it is what is checked
+        and encoder.image_size > 0
+        and encoder.num_features > 0,
         f"{type(encoder).__name__}: image_size and num_features must be positive, and it must be callable.",
     )
     rows, expected = _encoded(encoder, _pictures(encoder)), (FRAMES, encoder.num_features)

@@ -45,7 +45,7 @@ def by_hand(num_frames: int, size: int, overlap: int, noise: Tensor, num_steps: 
         latents = noise * EULER.init_noise_sigma
         for timestep in EULER.timesteps:
             scaled = EULER.scale_model_input(latents, timestep)
-            latents = EULER.step(predicted(scaled, timestep, frames, previous), timestep, latents).prev_sample
+            latents = EULER.step(predicted(scaled, timestep, frames, previous), timestep, latents, return_dict=False)[0]
         done = torch.cat([done, latents if start == 0 else latents[overlap:]])
         previous, start = latents[size - overlap :], start + size - overlap
     return done[:num_frames]
@@ -100,7 +100,12 @@ def test_streamed_clip_by_clip_with_its_progress():
         return begin(previous, frames)
 
     parts = stream_chained(
-        watch, EULER, chain=ClipChain(10**9), noise=NOISE, num_steps=1, on_window=lambda *done: progress.append(done)
+        watch,
+        EULER,
+        chain=ClipChain(10**9),
+        noise=NOISE,
+        num_steps=1,
+        on_window=lambda done, total: progress.append((done, total)),
     )
     assert [len(part) for part in islice(parts, 3)] == [12, 9, 9]
     assert begun == [(0, tuple(range(12))), (3, tuple(range(9, 21))), (3, tuple(range(18, 30)))]

@@ -1,6 +1,8 @@
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import dlib
+import dlib as untyped
 import numpy as np
 import pytest
 import torch
@@ -18,11 +20,12 @@ from anifacediff.tracking.contracts import DetectedFace
 MEDIA = Path(__file__).parents[3].parent / "shared/media"
 needs_media = pytest.mark.skipif(not MEDIA.is_dir(), reason=f"the example pictures are not at {MEDIA}")
 quiet = pytest.mark.filterwarnings("ignore:dlib's 68-landmark file")
+dlib: Any = untyped
 ENCODER = DlibIdentityEncoder()
 
 
 @parametrize_with_checks(IdentityEncoderCase("dlib", DlibIdentityEncoder))
-def test_conforms(check):
+def test_conforms(check: Callable[[], None]):
     check()
 
 

@@ -54,8 +54,8 @@ def test_a_small_modulation_is_loaded_with_nothing_left_over():
     converted = convert_modulation(state, model)
     load_strict(model, converted.tensors, "mim")
     assert converted.unused == ()
-    assert torch.equal(model.projections["expression"].weight, state["transform_dim_exp.weight"])
-    assert torch.equal(model.projections["illumination"].weight, state["transform_dim_gamma.weight"])
+    assert torch.equal(model.state_dict()["projections.expression.weight"], state["transform_dim_exp.weight"])
+    assert torch.equal(model.state_dict()["projections.illumination.weight"], state["transform_dim_gamma.weight"])
 
 
 def test_what_the_published_code_does_not_use_is_named():
