@@ -16,6 +16,8 @@ WRITES = {
     "facial_alignment": "png",
     "head": "png",
     "image_tokens": "png",
+    "mixture_continued": "png",
+    "mixture_guidance": "png",
     "mixture_multilevel_pose": "png",
     "pipeline": "gif",
     "plugin": "png",
