@@ -154,7 +154,8 @@ def track_clip(
     Args:
         frames: f of h w 3, RGB. For a progress bar wrap them, for instance in ``rich.progress.track``.
         tracker: finds faces; see :func:`default_tracker`. One that reads this model's parameters itself (a
-            :class:`ParameterTracker`) is asked for them, a few frames at a time, and nothing is fitted.
+            :class:`ParameterTracker`) is asked for them, a few frames at a time, and nothing is fitted; then each
+            frame has the identity that the tracker reads off it.
         model: fitted to the landmarks; may be left out if the tracker reads parameters of its own model.
         face: which face of the first frame that shows any, the largest is 0; needed where there are several.
         missing: what to do about frames without the face, see :func:`track_faces`.

@@ -95,6 +95,16 @@ def test_each_picture_is_read_where_its_face_is():
     torch.testing.assert_close(alone.expression[0], found.expression[1])
 
 
+def test_many_pictures_are_read_a_few_at_a_time():
+    images = pictures(5) * torch.linspace(0.2, 1, 5)[:, None, None, None]
+    together, few = (
+        DecaTracker(encoder(red=1.0), MODEL, ManualTracker(()), batch_size=size).estimate(images, [face()] * 5)
+        for size in (16, 2)
+    )
+    torch.testing.assert_close(few.expression, together.expression)
+    assert few.expression[:, 0].diff().min() > 0
+
+
 def test_texture_and_light_can_be_read_too():
     code = tracker().read(pictures(1), [face()])
     torch.testing.assert_close(code.texture, 0.01 * torch.arange(100.0, 150.0)[None])
@@ -120,6 +130,8 @@ def test_nan_and_cameras_that_see_nothing_are_told_with_the_frame():
 def test_wrong_input_is_refused():
     with pytest.raises(InputError, match="1 faces for 2 pictures"):
         tracker().estimate(pictures(2), [face()])
+    with pytest.raises(InputError, match="0 faces for 0 pictures"):
+        tracker().estimate(pictures(2)[:0], [])
     with pytest.raises(ShapeError, match="images"):
         tracker().estimate(pictures(2)[:, :1], [face(), face()])
     with pytest.raises(InputError, match=r"100 identity and 50.*10 and"):

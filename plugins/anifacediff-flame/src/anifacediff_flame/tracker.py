@@ -7,6 +7,7 @@ import torch
 from jaxtyping import UInt8
 
 from anifacediff.errors import InputError
+from anifacediff.geometry.chunks import chunks
 from anifacediff.geometry.faces import Box, FaceParameters, Similarity
 from anifacediff.media.crop import SquareCrop
 from anifacediff.shapes import Float, Tensor, check_shape
@@ -24,6 +25,7 @@ class DecaTracker:
         model: FLAME 2020 with 100 identity and 50 expression coefficients, as DECA was trained on.
         detector: finds the faces and their 68 landmarks, which say where to cut.
         margin: side of the cut square over the size of the face, DECA's ``scale``.
+        batch_size: how many crops the network reads at once.
 
     Raises:
         InputError: if the model has another number of coefficients.
@@ -31,7 +33,9 @@ class DecaTracker:
     Source: Feng et al., "Learning an animatable detailed 3D face model from in-the-wild images", 2021.
     """
 
-    def __init__(self, encoder: DecaEncoder, model: FlameModel, detector: Tracker, *, margin: float = 1.25) -> None:
+    def __init__(
+        self, encoder: DecaEncoder, model: FlameModel, detector: Tracker, *, margin: float = 1.25, batch_size: int = 16
+    ) -> None:
         if (model.num_shape, model.num_expression) != (100, 50):
             raise InputError(
                 f"model: DECA reads 100 identity and 50 expression coefficients, but it has {model.num_shape} and "
@@ -41,6 +45,7 @@ class DecaTracker:
         self._encoder = encoder
         self._detector = detector
         self._margin = margin
+        self._batch_size = batch_size
 
     def __call__(self, image: UInt8[np.ndarray, "h w 3"]) -> tuple[DetectedFace, ...]:
         """Find the faces of an RGB image, the largest first, as the detector does."""
@@ -88,14 +93,19 @@ class DecaTracker:
 
     def _crops(self, images: Tensor, faces: Sequence[DetectedFace]) -> list[SquareCrop]:
         check_shape("images", images, "f 3 h w", None, 3, None, None)
-        if len(faces) != len(images):
-            raise InputError(f"faces: {len(faces)} faces for {len(images)} pictures; one of each is needed.")
+        if not faces or len(faces) != len(images):
+            raise InputError(f"faces: {len(faces)} faces for {len(images)} pictures; one for each is needed.")
         return [deca_crop(face, margin=self._margin) for face in faces]
 
     def _read(self, images: Tensor, crops: Sequence[SquareCrop]) -> DecaCode:
-        cut = torch.stack([crop.warp(image, IMAGE_SIZE) for image, crop in zip(images, crops, strict=True)])
+        parts = [self._encoder(self._cut(images[some], crops[some])) for some in chunks(len(crops), self._batch_size)]
+        code = DecaCode(**{name: torch.cat([vars(part)[name] for part in parts]) for name in vars(parts[0])})
+        return code.to(images.device, images.dtype)
+
+    def _cut(self, images: Tensor, crops: Sequence[SquareCrop]) -> Tensor:
         weight = next(self._encoder.parameters())
-        return self._encoder(cut.to(weight)).to(images.device, images.dtype)
+        cut = [crop.warp(image, IMAGE_SIZE) for image, crop in zip(images, crops, strict=True)]
+        return torch.stack(cut).to(weight)
 
 
 def _joined(similarities: Sequence[Similarity]) -> Similarity:
