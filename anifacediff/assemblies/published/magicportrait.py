@@ -1,5 +1,6 @@
 """Checkpoints of MagicPortrait: Animate Anyone's UNets, and a guidance encoder for each control map."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -25,7 +26,7 @@ GUIDANCE_FILES: Mapping[MapName, str] = {
     "shaded": "guidance_encoder_render",
 }
 _USED_ATTENTION = "attentions.5."
-_UNUSED = ("attentions.", "guidance_attention.")  # in the checkpoint, never called
+_UNUSED = re.compile(r"(attentions\.[0-4]|guidance_attention)\.")  # in the checkpoint, never called
 
 
 def convert_guidance_encoders(
@@ -91,4 +92,4 @@ def _guidance_encoder(files: Mapping[str, Path]) -> Part:
 def _guidance_key(key: str) -> str | None:
     if key.startswith(_USED_ATTENTION):
         return key.replace(_USED_ATTENTION, "attention.", 1)
-    return None if key.startswith(_UNUSED) else key
+    return None if _UNUSED.match(key) else key

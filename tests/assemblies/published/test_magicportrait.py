@@ -52,8 +52,10 @@ def test_faults_are_named():
     missing = {key: value for key, value in DEPTH.items() if key != attention}
     with pytest.raises(CheckpointError, match=r"(?s)guidance_encoder_depth.*1 missing keys: attention\.proj_in\.bias"):
         convert_guidance_encoders({"guidance_encoder_depth": missing}, encoder)
-    beyond = {**DEPTH, "blocks.6.weight": torch.zeros(1)}
-    with pytest.raises(CheckpointError, match=r"(?s)1 unexpected keys: blocks\.6.*a guidance encoder of MagicPortrait"):
+    beyond = {**DEPTH, "attentions.6.norm.bias": torch.zeros(1), "blocks.6.weight": torch.zeros(1)}
+    with pytest.raises(
+        CheckpointError, match=r"(?s)2 unexpected keys: attentions\.6.*blocks\.6.*a guidance encoder of MagicPortrait"
+    ):
         convert_guidance_encoders({"guidance_encoder_depth": beyond}, encoder)
     guider = {key: value for key, value in DEPTH.items() if "attention" not in key}
     with pytest.raises(CheckpointError, match="looks like a pose guider of Animate Anyone"):
