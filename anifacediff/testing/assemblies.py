@@ -2,6 +2,7 @@
 
 import warnings
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -59,7 +60,7 @@ def damaged_weights_are_refused(case: AssemblyCase) -> None:
         pipeline.save_pretrained(folder)
         for path in Path(folder).rglob("*.safetensors"):
             path.write_bytes(path.read_bytes()[:100])
-        problem = raised(lambda: type(pipeline).from_pretrained(folder))
+        problem = raised(partial(type(pipeline).from_pretrained, folder))
     require(
         isinstance(problem, AniFaceDiffError),
         f"weight files cut to 100 bytes raised {'nothing' if problem is None else repr(problem)}; expected a "

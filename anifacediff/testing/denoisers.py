@@ -92,7 +92,7 @@ class Snapshot:
             {place: id(processor) for place, processor in unet.attn_processors.items()},
             {place: id(module) for place, module in modules.items()},
             {name: id(parameter) for name, parameter in unet.named_parameters()},
-            sum(len(module._forward_hooks) + len(module._forward_pre_hooks) for module in modules.values()),
+            sum(len(_hooks(module)) for module in modules.values()),
             frozenset((place, name) for place, module in modules.items() for name in vars(module)),
         )
 
@@ -113,3 +113,8 @@ class Snapshot:
 def _of(snapshot: Snapshot, field: str) -> Any:
     value = getattr(snapshot, field)
     return frozenset(value.items()) if isinstance(value, Mapping) else value
+
+
+def _hooks(module: nn.Module) -> list[object]:
+    hooks = (module._forward_hooks, module._forward_pre_hooks)  # pyright: ignore[reportPrivateUsage] -- torch lists none
+    return [hook for kind in hooks for hook in kind.values()]

@@ -35,9 +35,9 @@ class MetricCase(Case[Metric]):
 
 def says_what_it_is(case: MetricCase) -> None:
     """It has a unit and a direction, and is a ClipMetric, or a SetMetric that says what it samples."""
-    metric = case.made()
+    metric: Any = case.made()
     require(
-        isinstance(metric, ClipMetric | SetMetric),
+        isinstance(metric, ClipMetric) or isinstance(metric, SetMetric),
         f"{type(metric).__name__} lacks unit, higher_is_better or a call; see anifacediff.evaluation.ClipMetric.",
     )
     require(isinstance(metric.unit, str), f'unit: expected a string, "" if it has none, found {metric.unit!r}.')

@@ -1,5 +1,7 @@
 """Checks of the numbers that a morphable model takes and gives."""
 
+from typing import Any
+
 import torch
 from jaxtyping import TypeCheckError
 from torch import nn
@@ -16,7 +18,7 @@ MEMBERS = ("num_shape", "num_expression", "joint_names", "triangles", "__call__"
 
 def has_the_members_of_a_model(case: Case[MorphableModel]) -> None:
     """It is a MorphableModel, whose first joint is called global."""
-    model = case.made()
+    model: Any = case.made()
     missing = [member for member in MEMBERS if not hasattr(model, member)]
     require(not missing, f"{type(model).__name__} lacks {', '.join(missing)}; see anifacediff.geometry.MorphableModel.")
     names = model.joint_names

@@ -1,6 +1,7 @@
 """Checks of control renderers."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
@@ -35,7 +36,7 @@ class RendererCase(Case[ControlRenderer]):
 
 def has_the_members_of_a_renderer(case: RendererCase) -> None:
     """It is a ControlRenderer."""
-    made = case.made()
+    made: Any = case.made()
     require(
         isinstance(made, ControlRenderer),
         f"{type(made).__name__} lacks members of anifacediff.conditioning.ControlRenderer: morphable_model, plan, "

@@ -1,5 +1,7 @@
 """Checks of the faces that a tracker finds."""
 
+from typing import Any
+
 import numpy as np
 
 from anifacediff.testing.checks import require
@@ -9,9 +11,9 @@ from anifacediff.tracking.contracts import DetectedFace, Tracker
 
 def finds_the_face(case: PicturedCase) -> None:
     """It is a Tracker, and answers the picture with a tuple of faces."""
-    tracker = case.made()
+    tracker: Any = case.made()
     require(isinstance(tracker, Tracker), f"{type(tracker).__name__} cannot be called with a picture.")
-    faces = tracker(case.shown)
+    faces: Any = tracker(case.shown)
     require(
         isinstance(faces, tuple) and all(isinstance(face, DetectedFace) for face in faces),
         f"expected a tuple of DetectedFace, found {type(faces).__name__}: {faces!r:.80}.",
@@ -82,7 +84,7 @@ def pictures_without_a_face_raise_nothing(case: PicturedCase) -> None:
     """Empty, tiny and long pictures are answered by a tuple, which may be empty."""
     tracker = case.made()
     for height, width in ((64, 64), (1, 1), (16, 200)):
-        faces = tracker(np.full((height, width, 3), 90, np.uint8))
+        faces: Any = tracker(np.full((height, width, 3), 90, np.uint8))
         require(
             isinstance(faces, tuple),
             f"a grey picture of {height} x {width} pixels gave a {type(faces).__name__}; no face is an empty tuple.",
