@@ -19,8 +19,8 @@ from anifacediff_mediapipe.faces import MediapipeFace
 from anifacediff_mediapipe.tracker import MediapipeTracker
 from PIL import Image
 
-from anifacediff.assets.places import is_in_place
-from anifacediff.assets.store import find, place
+from anifacediff.assets.places import asset_folder
+from anifacediff.assets.store import place
 from anifacediff.errors import AssetError, InputError, NoFaceError
 from anifacediff.geometry import ParametricHead
 from anifacediff.media.images import read_image
@@ -32,16 +32,15 @@ MEDIA = Path(__file__).parents[3].parent / "shared/media"
 VARIABLE = "ANIFACEDIFF_FACE_LANDMARKER"
 
 
-def bundle() -> Path | None:
+def bundle() -> Path:
     given = os.environ.get(VARIABLE)
-    if given:
-        return Path(given)
-    asset = face_landmarker()
-    return find(asset) / BUNDLE.name if is_in_place(asset) else None
+    return Path(given) if given else asset_folder(face_landmarker()) / BUNDLE.name
 
 
 FOUND = bundle()
-needs_bundle = pytest.mark.skipif(FOUND is None, reason=f"{BUNDLE.name} is neither in place nor named by {VARIABLE}")
+needs_bundle = pytest.mark.skipif(
+    not FOUND.is_file(), reason=f"{BUNDLE.name} is neither in place nor named by {VARIABLE}"
+)
 needs_media = pytest.mark.skipif(not MEDIA.is_dir(), reason=f"the example pictures are not at {MEDIA}")
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import UInt8
 from mediapipe import Image, ImageFormat
 from mediapipe.tasks.python import BaseOptions
-from mediapipe.tasks.python.vision import FaceLandmarker, FaceLandmarkerOptions
+from mediapipe.tasks.python.vision import FaceLandmarker, FaceLandmarkerOptions  # of unknown type: hence Any
 
 from anifacediff.assets.sources import check_source
 from anifacediff.errors import AssetError
@@ -56,7 +56,7 @@ class Landmarker:
 
 
 @cache
-def _opened(path: Path, _digest: str, most_faces: int, confidence: float) -> FaceLandmarker:
+def _opened(path: Path, _digest: str, most_faces: int, confidence: float) -> Any:
     """Open a bundle for the life of the process: closed by the garbage collector, MediaPipe can wait for ever."""
     options = FaceLandmarkerOptions(
         BaseOptions(model_asset_buffer=path.read_bytes()),
@@ -76,7 +76,7 @@ def _opened(path: Path, _digest: str, most_faces: int, confidence: float) -> Fac
     return landmarker
 
 
-def _detect(landmarker: FaceLandmarker, image: UInt8[np.ndarray, "h w 3"]) -> Any:
+def _detect(landmarker: Any, image: UInt8[np.ndarray, "h w 3"]) -> Any:
     return landmarker.detect(Image(ImageFormat.SRGB, np.ascontiguousarray(image)))
 
 
@@ -93,9 +93,9 @@ def _where_from() -> str:
     return f"Get {BUNDLE.name} from {asset.source} ({terms})."
 
 
-def _abandon(landmarker: FaceLandmarker) -> None:
+def _abandon(landmarker: Any) -> None:
     """Let a landmarker end with the process: MediaPipe cannot close it then, and would print that it failed."""
-    landmarker._handle = None  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
+    landmarker._handle = None
 
 
 @contextmanager

@@ -11,8 +11,8 @@ from anifacediff.shapes import Float, Int, Tensor
 from anifacediff_pytorch3d.conventions import to_fragments, to_ndc
 
 try:
-    from pytorch3d.renderer.mesh.rasterize_meshes import rasterize_meshes
-    from pytorch3d.structures import Meshes
+    from pytorch3d.renderer.mesh.rasterize_meshes import rasterize_meshes  # pyright: ignore[reportMissingImports]
+    from pytorch3d.structures import Meshes  # pyright: ignore[reportMissingImports]
 except ImportError as error:
     raise PluginError(
         f"PyTorch3D cannot be imported ({error}). The package index has it for no current PyTorch on Linux; build it: "
