@@ -79,6 +79,15 @@ def test_columns_come_back_together() -> None:
     assert Coefficients.split(values[:, :257]).gaze is None
 
 
+def test_a_driven_face_keeps_who_it_is() -> None:
+    face, driver = drawn_coefficients(1, seed=1), drawn_coefficients(3, seed=2)
+    driven = face.driven_by(driver)
+    for name in ("shape", "texture", "light"):
+        assert torch.equal(getattr(driven, name), getattr(face, name).expand(3, -1))
+    for name in ("expression", "angles", "translation", "gaze"):
+        assert torch.equal(getattr(driven, name), getattr(driver, name))
+
+
 @pytest.mark.parametrize("setup", SETUPS, ids=lambda setup: setup.name)
 def test_parameters_say_where_the_formula_puts_the_face(model: BfmModel, setup: Setup) -> None:
     c = drawn_coefficients(2)

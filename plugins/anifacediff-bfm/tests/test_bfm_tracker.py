@@ -16,7 +16,9 @@ from bfm_faces import drawn_arrays, drawn_coefficients
 
 from anifacediff.errors import InputError
 from anifacediff.geometry.faces import Similarity
+from anifacediff.geometry.perspective import Perspective
 from anifacediff.tracking.contracts import DetectedFace, ManualTracker, ParameterTracker
+from anifacediff.tracking.track import track_clip
 
 GOLDEN = Path(__file__).parents[3] / "tests/parity/data/d3dfr/mimaface_encoder.json"
 SETUPS = (DEEP3D, MIMAFACE)
@@ -87,6 +89,17 @@ def test_a_rendering_lies_under_its_landmarks(model: BfmModel) -> None:
     doubled = cropped.moved(twice, canvas=(512, 512))
     large = renderer(known, doubled)
     assert abs(float(large.mask.sum() / small.mask.sum()) - 4) < 0.1
+
+
+def test_clips_are_tracked_by_reading_not_by_fitting(model: BfmModel) -> None:
+    cropped = to_parameters(answer(MIMAFACE, 1), model, MIMAFACE)
+    points = cropped.camera.project(model.posed_landmarks(cropped.shape, cropped.expression, cropped.pose))[..., :2]
+    (face,) = faces_at(points)
+    tracker = D3dfrTracker(ManualTracker((face,)), model, Known(MIMAFACE, answer(MIMAFACE, 3)))
+    clip = track_clip([np.zeros((256, 256, 3), np.uint8)] * 3, tracker=tracker, smoothing=0.0)
+    assert isinstance(clip.parameters.camera, Perspective)
+    torch.testing.assert_close(clip.parameters.expression, answer(MIMAFACE, 3).expression)
+    torch.testing.assert_close(clip.parameters.gaze, answer(MIMAFACE, 3).gaze)
 
 
 def test_as_many_faces_as_pictures(model: BfmModel) -> None:

@@ -63,6 +63,17 @@ class Coefficients(PerFrame):
     def map(self, change: Callable[[Tensor], Tensor]) -> "Coefficients":
         return replace(self, **{name: change(part) for name, part in vars(self).items() if part is not None})
 
+    def driven_by(self, driver: "Coefficients") -> "Coefficients":
+        """This face, of one frame, moved like another, as MIMAFace draws it.
+
+        Identity, texture and light stay; expression, rotation, translation and gaze are the driver's.
+
+        Args:
+            driver: f frames.
+        """
+        kept = {name: getattr(self, name).expand(len(driver), -1) for name in ("shape", "texture", "light")}
+        return replace(driver, **kept)
+
     @property
     def pose(self) -> Float[Tensor, "f 1 3"]:
         """The rotation of the head as axis-angle, as :class:`~.model.BfmModel` takes it."""
