@@ -6,6 +6,7 @@ else did. The reader runs in this process, so that a crash of it is one of this 
 
 import io
 import json
+import os
 import pickle
 import pickletools
 import random
@@ -64,6 +65,21 @@ def chumpy() -> Generator[type]:
         yield made
     finally:
         del sys.modules["chumpy.ch"], sys.modules["chumpy"]
+
+
+class Call:
+    """Pickles as the call of a function."""
+
+    def __init__(self, function: Any, *arguments: Any):
+        self._call = (function, arguments)
+
+    def __reduce__(self) -> Any:
+        return self._call
+
+
+def touch(witness: Path) -> Call:
+    """What leaves a trace when it is unpickled by Python."""
+    return Call(os.system, f"touch {witness}")  # pyright: ignore[reportDeprecated]
 
 
 def face_model() -> dict[str, Any]:
@@ -203,7 +219,7 @@ def is_plain(result: object) -> bool:
         ):
             waiting += list(item.flat if isinstance(item, np.ndarray) else item)
         elif isinstance(item, np.ndarray):
-            float(np.asarray(item.size)), item.tolist()
+            item.tolist()
         elif isinstance(item, torch.Tensor):
             item.sum().item()
         elif not isinstance(item, SparseMatrix | np.generic | np.dtype | str | bytes | bytearray | int | float | None):

@@ -1,20 +1,12 @@
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from assets.mutate import touch
 
 from anifacediff.assets.npy_files import read_npy
 from anifacediff.errors import AssetError
-
-
-class Touch:
-    def __init__(self, witness: Path):
-        self._witness = witness
-
-    def __reduce__(self) -> Any:
-        return os.system, (f"touch {self._witness}",)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +38,7 @@ def test_a_dictionary_of_arrays(tmp_path: Path):
 
 def test_objects_run_nothing(tmp_path: Path):
     path, witness = tmp_path / "landmark_embedding.npy", tmp_path / "witness"
-    np.save(path, np.array([Touch(witness)], object), allow_pickle=True)
+    np.save(path, np.array([touch(witness)], object), allow_pickle=True)
     with pytest.raises(AssetError, match=r"landmark_embedding\.npy: refused.*posix\.system"):
         read_npy(path)
     assert not witness.exists()

@@ -1,6 +1,7 @@
 import hashlib
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +26,34 @@ ARRAYS = {
 SHAPES: dict[str, tuple[int | None, ...]] = {"vertices": (3, None), "triangles": (1, 3), "scale": ()}
 
 
+HEADS = Asset(
+    "heads-2020",
+    "the face model heads",
+    "https://heads.example",
+    LICENCE,
+    (AssetFile("model*.pkl"), AssetFile("landmarks.npy")),
+)
+
+
 def asset(convert: Any = None, **changes: Any) -> Asset:
-    files = (AssetFile("model*.pkl"), AssetFile("landmarks.npy"))
-    given = {"name": "heads-2020", "purpose": "the face model heads", "source": "https://heads.example", "files": files}
-    return Asset(**{**given, "licence": LICENCE, "convert": convert, **changes})
+    return replace(HEADS, convert=convert, **changes)
+
+
+def _convert(_: tuple[Path, ...]) -> Converted:
+    return Converted(ARRAYS, {"joints": ["neck", "jaw"], "fps": 25.0})
+
+
+def giving(**tensors: Any) -> Any:
+    """A conversion that gives arrays."""
+    return lambda _: Converted(tensors)  # pyright: ignore[reportUnknownLambdaType]
+
+
+def failing(_: tuple[Path, ...]) -> Converted:
+    raise KeyError("v_template")
 
 
 def converting(**changes: Any) -> Asset:
-    return asset(lambda _: Converted(ARRAYS, {"joints": ["neck", "jaw"], "fps": 25.0}), **changes)
+    return replace(HEADS, convert=_convert, **changes)
 
 
 @pytest.fixture
@@ -169,10 +190,10 @@ def test_a_large_file_is_not_even_read(sources: Path, folder: Path):
 @pytest.mark.parametrize(
     ("convert", "says"),
     [
-        (lambda _: Converted({"v": np.array([np.nan])}), "v holds NaN"),
-        (lambda _: Converted({"v": np.array(["a"])}), "v holds <U1"),
-        (lambda _: Converted({"v": np.array([None])}), "v holds object"),
-        (lambda _: {}["v_template"], r"landmarks\.npy: not laid out .*KeyError: 'v_template'"),
+        (giving(v=np.array([np.nan])), "v holds NaN"),
+        (giving(v=np.array(["a"])), "v holds <U1"),
+        (giving(v=np.array([None])), "v holds object"),
+        (failing, r"landmarks\.npy: not laid out .*KeyError: 'v_template'"),
     ],
 )
 def test_a_conversion_that_fails_leaves_what_was_there(sources: Path, folder: Path, convert: Any, says: str):

@@ -1,5 +1,4 @@
 import io
-import os
 import pickle
 import zipfile
 from collections import Counter, OrderedDict
@@ -8,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from assets.mutate import Call, touch
 
 from anifacediff.assets.torch_files import read_torch
 from anifacediff.errors import AssetError
@@ -38,7 +38,7 @@ def test_what_checkpoints_hold(tmp_path: Path, archive: bool):
     net(torch.ones(4, 3)).sum().backward()
     adam.step()
     base = torch.arange(24.0).reshape(6, 4)
-    content = {
+    content: dict[str, Any] = {
         "net": net.state_dict(),
         "adam": adam.state_dict(),
         "part": base[2:4].T,
@@ -60,30 +60,14 @@ def test_what_checkpoints_hold(tmp_path: Path, archive: bool):
         assert torch.equal(ours, theirs)
         assert ours.dtype == theirs.dtype
     assert found["net"].keys() == net.state_dict().keys()
-    assert torch.equal(found["net"]["0.weight"], net[0].weight)
+    assert torch.equal(found["net"]["0.weight"], net.state_dict()["0.weight"])
     assert (found["epoch"], found["milestones"]) == (20, Counter([3]))
-
-
-class Touch:
-    def __init__(self, witness: Path):
-        self._witness = witness
-
-    def __reduce__(self) -> Any:
-        return os.system, (f"touch {self._witness}",)
-
-
-class Call:
-    def __init__(self, function: Any, *arguments: Any):
-        self._call = (function, arguments)
-
-    def __reduce__(self) -> Any:
-        return self._call
 
 
 @ARCHIVE
 def test_a_name_that_is_not_on_the_list_is_shown_and_nothing_runs(tmp_path: Path, archive: bool):
     witness = tmp_path / "witness"
-    path = save(tmp_path / "net.pth", {"state": torch.ones(2), "extra": Touch(witness)}, archive)
+    path = save(tmp_path / "net.pth", {"state": torch.ones(2), "extra": touch(witness)}, archive)
     with pytest.raises(AssetError, match=r"net\.pth: refused.*posix\.system.*nothing of it was run"):
         read_torch(path)
     assert not witness.exists()
