@@ -37,7 +37,7 @@ def says_what_it_is(case: MetricCase) -> None:
     """It has a unit and a direction, and is a ClipMetric, or a SetMetric that says what it samples."""
     metric: Any = case.made()
     require(
-        isinstance(metric, ClipMetric) or isinstance(metric, SetMetric),
+        isinstance(metric, ClipMetric),  # as a SetMetric is, too
         f"{type(metric).__name__} lacks unit, higher_is_better or a call; see anifacediff.evaluation.ClipMetric.",
     )
     require(isinstance(metric.unit, str), f'unit: expected a string, "" if it has none, found {metric.unit!r}.')
@@ -46,10 +46,8 @@ def says_what_it_is(case: MetricCase) -> None:
         f"higher_is_better: expected True or False, found {metric.higher_is_better!r}.",
     )
     if isinstance(metric, SetMetric):
-        require(
-            isinstance(metric.sampling, str) and metric.sampling,
-            "sampling: say in words what is taken from each clip.",
-        )
+        said: Any = metric.sampling
+        require(said and isinstance(said, str), "sampling: say in words what is taken from each clip.")
 
 
 def truth_is_not_beaten(case: MetricCase) -> None:

@@ -25,7 +25,7 @@ class Plain(DiffusionPipeline):
         return cls(tiny_unet())
 
     @classmethod
-    def from_pretrained(cls, folder: Any, **options: Any) -> Any:
+    def from_pretrained(cls, folder: Any, **options: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         return cls(load_pretrained(UNet2DConditionModel, folder, subfolder="unet").eval())
 
 

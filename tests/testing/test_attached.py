@@ -36,16 +36,23 @@ class LoudAtFirst(Changed):
             nn.init.normal_(weight)
 
 
+def _louder(module: nn.Module, args: Any, output: tuple[Tensor]) -> tuple[Tensor]:
+    return (output[0] * 1.01,)
+
+
+def _watching(module: nn.Module, args: Any, output: Any) -> None: ...
+
+
 class ScalingAlways(Changed):
     def attach(self, unet: Any) -> Attachment:
         attachment = super().attach(unet)
-        handle = unet.register_forward_hook(lambda module, args, output: (output[0] * 1.01,))
+        handle = unet.register_forward_hook(_louder)
         return Attachment(lambda: (handle.remove(), attachment.detach())[1])
 
 
 class LeavingAHook(Changed):
     def attach(self, unet: Any) -> Attachment:
-        unet.conv_in.register_forward_hook(lambda module, args, output: None)
+        unet.conv_in.register_forward_hook(_watching)
         return super().attach(unet)
 
 

@@ -1,6 +1,7 @@
 """Checks of whole plugins, and the cases that are made of what they register."""
 
 import re
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,10 @@ SOURCES = {
 }
 
 
+def _listed(points: list[metadata.EntryPoint], *, group: str) -> list[metadata.EntryPoint]:
+    return [point for point in points if point.group == group]
+
+
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stands for distributions of the sources above: modules can be imported, entry points are found."""
@@ -53,7 +58,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     points = [metadata.EntryPoint(name, f"kit_{name}", "anifacediff") for name in SOURCES]
     found = Registry(lambda: [PluginSource(point.name, "kit", "1", point.load) for point in points])
     monkeypatch.setattr(plugins, "registry", found)
-    monkeypatch.setattr(metadata, "entry_points", lambda group: points)
+    monkeypatch.setattr(metadata, "entry_points", partial(_listed, points))
 
 
 BROKEN = [
