@@ -30,6 +30,7 @@ assets = typer.Typer(
 )
 
 _results = Console(soft_wrap=True, highlight=False)
+_SYSTEMS = ("magicportrait", "mimaface", "moore-animateanyone", "aniportrait")
 _COLORS = {"yes": "green", "ask": "yellow", "no": "red"}
 
 Folder = Annotated[
@@ -88,22 +89,51 @@ def check(
 
 @assets.command(no_args_is_help=True)
 def convert(
-    name: Annotated[str, typer.Argument(help="Of the asset, see `anifacediff assets list`.", show_default=False)],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="Of the asset, see `anifacediff assets list`; or a published system: magicportrait, mimaface, "
+            "moore-animateanyone, aniportrait.",
+            show_default=False,
+        ),
+    ],
     sources: Annotated[list[Path], typer.Argument(help="Its files, or a folder that holds them.", show_default=False)],
     out: Folder = None,
     debug: Debug = False,
 ) -> None:
     """Put files in place, without running what is in them; what was there of the same name is replaced.
 
+    Of a published system, the parts are written in the layout of diffusers, into a new folder.
+
     [bold]anifacediff assets convert flame-2020 generic_model.pkl landmark_embedding.npy[/bold]
+
+    [bold]anifacediff assets convert magicportrait pretrained_weights/ -o converted/[/bold]
     """
     with reported_errors(debug):
+        if name in _SYSTEMS:
+            _convert_system(name, sources, out)
+            return
         from anifacediff.assets.store import place
 
         asset = _asset(name)
         placed = place(asset, sources, out)
         terms = asset.licence
         note(f"Wrote {placed}. Licence: {terms.name}, {terms.url}; commercial use: {terms.commercial}.")
+
+
+def _convert_system(name: str, sources: list[Path], out: Path | None) -> None:
+    from anifacediff.assemblies.published.systems import SYSTEMS
+    from anifacediff.assets.places import assets_folder
+
+    system, folder = SYSTEMS[name], (out or assets_folder()) / name
+    files = system.find(sources)
+    for file, path in files.items():
+        note(f"{file}: {path}")
+    unused = system.convert(files, folder)
+    for part, keys in unused.items():
+        if keys:
+            note(f"{part}: {len(keys)} weights of the files are used nowhere, such as {', '.join(keys[:3])}.")
+    note(f"Wrote {', '.join(sorted(unused))} into {folder}; they are loaded by the from_pretrained of their classes.")
 
 
 def _asset(name: str) -> "Asset":

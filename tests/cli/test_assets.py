@@ -1,5 +1,7 @@
 import json
 from collections.abc import Callable
+from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,11 +11,14 @@ from typer.testing import CliRunner
 
 import anifacediff
 from anifacediff import hookimpl
+from anifacediff.assemblies.published import systems
 from anifacediff.assets.contracts import Asset, AssetFile, Converted, Licence
 from anifacediff.cli import app
 from anifacediff.cli.report import BAD_COMPONENT, BAD_OUTPUT
 from anifacediff.errors import InputError
 from anifacediff.registry import PluginSource, Registry
+
+cli_assets = import_module("anifacediff.cli.assets")  # the package's attribute of that name is the command
 
 HEADS = Asset(
     "heads-2020",
@@ -169,3 +174,21 @@ def test_an_input_error_of_a_plugin_is_one(model: Path, monkeypatch: pytest.Monk
     monkeypatch.setitem(OFFERED, "odd", lambda: lambda: odd)
     code, _, told = run("convert", "odd", model)
     assert (code, "a cyclic joint tree" in told) == (3, True)
+
+
+def test_a_published_system_is_converted_part_by_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def convert(files: dict[str, Path], folder: Path) -> dict[str, tuple[str, ...]]:
+        (folder / "unet").mkdir(parents=True)
+        return {"unet": ("attentions.0.weight",), "modulation": ()}
+
+    monkeypatch.setitem(systems.SYSTEMS, "mimaface", replace(systems.SYSTEMS["mimaface"], convert=convert))
+    (tmp_path / "mim.pth").touch()
+    code, _, told = run("convert", "mimaface", tmp_path / "mim.pth", "-o", tmp_path / "out")
+    assert code == 0, told
+    assert f"mim: {tmp_path / 'mim.pth'}" in told
+    assert "unet: 1 weights of the files are used nowhere, such as attentions.0.weight." in told
+    assert f"Wrote modulation, unet into {tmp_path / 'out' / 'mimaface'}" in told
+
+
+def test_every_published_system_is_known_by_name():
+    assert set(cli_assets._SYSTEMS) == set(systems.SYSTEMS)
