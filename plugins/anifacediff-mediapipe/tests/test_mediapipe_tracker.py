@@ -26,6 +26,7 @@ from anifacediff.geometry import ParametricHead
 from anifacediff.media.images import read_image
 from anifacediff.media.video import VideoSource
 from anifacediff.registry import registry
+from anifacediff.testing import Check, TrackerCase, parametrize_with_checks, plugin_cases
 from anifacediff.tracking import LandmarkDetector, Tracker, track_clip, track_image
 
 MEDIA = Path(__file__).parents[3].parent / "shared/media"
@@ -268,3 +269,8 @@ def test_a_clip_is_tracked_with_gaze_and_eyelids(tracker: MediapipeTracker, clip
 def test_painted_and_sculpted_faces_are_found(tracker: MediapipeTracker, name: str):
     tracked = track_image(read_image(MEDIA / f"avatar-{name}.jpg"), tracker=tracker, model=ParametricHead())
     assert tracked.reprojection_error < 0.03
+
+
+@parametrize_with_checks(*plugin_cases("mediapipe", TrackerCase("mediapipe", lambda: MediapipeTracker(FOUND))))
+def test_conforms(check: Check):
+    check()
