@@ -13,6 +13,7 @@ from anifacediff.assets.sparse import SparseMatrix, compressed
 
 _DTYPE = re.compile(r"[biufc]\d{1,2}|[?O]|[SUO]\d{1,4}|b1")
 _LAST_CHARACTER = 0x10FFFF
+_MOST_ITEMS = 2**40
 _CLASSES = {"numpy.ndarray", "__builtin__.object", "builtins.object"}
 
 
@@ -136,11 +137,13 @@ class Parts:
         return self._array(data, (), dtype, False)[()]
 
     def _array(self, data: Any, shape: Any, dtype: Any, by_columns: object) -> NDArray[Any]:
-        count = math.prod(_checked(size, int) for size in _checked(shape, tuple))
+        if not all(0 <= _checked(size, int) < _MOST_ITEMS for size in _checked(shape, tuple)):
+            raise ValueError("an array of more items than fit into any memory, or fewer than none")
+        count = math.prod(shape)
         if _checked(dtype, np.dtype).hasobject:
             return self._object_array(_checked(data, list), shape, count)
         raw = self._raw(data)
-        if any(size < 0 for size in shape) or not dtype.itemsize or len(raw) != count * dtype.itemsize:
+        if not dtype.itemsize or len(raw) != count * dtype.itemsize:
             raise ValueError(f"{len(raw)} bytes for an array of {dtype} of shape {shape}")
         self._spend(len(raw))
         array: NDArray[Any] = np.ndarray(shape, dtype, raw, order="F" if by_columns else "C")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from anifacediff.assets.pickle_machine import Machine, RefusedError
 from anifacediff.assets.pickle_parts import Parts
+from anifacediff.assets.unfolding import unfolded_size
 from anifacediff.errors import AssetError
 
 MOST_BYTES = 2**30
@@ -41,9 +42,12 @@ def unpickle(stream: io.BytesIO, source: str) -> object:
         AssetError: if it is damaged or asks for more than arrays.
     """
     size = stream.getbuffer().nbytes
-    machine = Machine(Parts(most_bytes=4 * size + 2**24))
+    most = 4 * size + 2**24
+    machine = Machine(Parts(most_bytes=most))
     try:
         result = machine.run(stream)
+        if unfolded_size(result) > most:
+            raise ValueError("it holds the same things again and again")
     except RefusedError as error:
         raise AssetError(
             f"{source}: refused at byte {machine.position}, because it asks for {str(error)[:200]}. Files of this kind "

@@ -17,6 +17,7 @@ from hypothesis.extra import numpy as numpy_strategies
 from anifacediff.assets.opcodes import read_opcodes
 from anifacediff.assets.pickles import read_pickle, unpickle
 from anifacediff.assets.sparse import SparseMatrix
+from anifacediff.assets.unfolding import unfolded_size
 from anifacediff.errors import AssetError
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
@@ -277,6 +278,33 @@ def test_nested_tuples_are_no_keys():
     deep = b")" + b"q\x00h\x00\x86" * 60
     with pytest.raises(AssetError, match="key"):
         read(b"}" + deep + b"Ns.")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"]q\x00" + b"0](h\x00h\x00eq\x00" * 40,  # lists of twice the same list
+        b")q\x00" + b"0h\x00h\x00\x86q\x00" * 40,
+        b"]q\x00h\x00a",  # a list that holds itself
+        b"}q\x00U\x01ah\x00s",
+        b"]q\x00h\x00\x85a",
+    ],
+)
+def test_what_would_be_endless_if_it_were_written_out(content: bytes):
+    with pytest.raises(AssetError, match=r"again and again|holds itself"):
+        read(content + b".")
+
+
+def test_what_is_held_twice_is_read():
+    array = np.ones(3)
+    found = read(pickle.dumps({"a": [array, array], "b": (array,)}))
+    assert found["a"][0] is found["a"][1] is found["b"][0]
+
+
+def test_sizes_are_those_of_what_is_written_out():
+    pair = [1, 2]
+    assert unfolded_size([pair, pair, np.zeros((2, 3)), "abc"]) == 1 + 2 * 3 + 7 + 4
+    assert unfolded_size({"a": np.array([pair, None], object)}) == 2 + 3 + 3 + 1
 
 
 def test_too_many_opcodes():
