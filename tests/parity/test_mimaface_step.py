@@ -1,13 +1,18 @@
 """MIMAFace's denoiser, converted from its own keys, on a stock UNetMotionModel: first clip, chained, guided."""
 
+from collections.abc import Sequence
+
 import golden
 import pytest
 import torch
-from diffusers import UNetMotionModel
+from diffusers import EulerDiscreteScheduler, UNetMotionModel
 from torch import Tensor
 
 from anifacediff.assemblies.published.folders import Architecture
 from anifacediff.assemblies.published.mimaface import AFFINITY, convert_denoiser
+from anifacediff.sampling.chained import ClipChain, stream_chained
+from anifacediff.sampling.denoise import Denoiser
+from anifacediff.sampling.noise import GivenNoise
 
 SMALL = Architecture(
     {
@@ -59,3 +64,45 @@ def test_step(unet: UNetMotionModel):
     STORED.assert_close(output, "noise_next_clip_cfg", golden.WHOLE_STEP)
     without, given = output.chunk(2)
     STORED.assert_close(without + 5.0 * (given - without), "noise_guided", golden.WHOLE_STEP)
+
+
+@torch.no_grad()
+def test_two_guided_clips_in_the_published_order(unet: UNetMotionModel):
+    """Chained through our parts, and written out as the published pipeline does it, channels and all."""
+    scheduler = EulerDiscreteScheduler(
+        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", steps_offset=1, timestep_spacing="linspace"
+    )
+    noise, render = STORED.arrays["latent"][0].transpose(0, 1), STORED.arrays["render_latent"][0].transpose(0, 1)
+    tokens = STORED.arrays["tokens"].expand(6, -1, -1)
+    both = torch.cat([torch.zeros_like(tokens), tokens])
+    chain = ClipChain(8, size=6, overlap=3)
+
+    def begin(previous: Tensor, frames: Sequence[int]) -> Denoiser:
+        condition = AFFINITY(previous, num_frames=6, map_latents=render[[frame % 6 for frame in frames]])
+
+        def denoise(latents: Tensor, timestep: Tensor, frames: Sequence[int]) -> Tensor:
+            video = latents.transpose(0, 1)[None].repeat(2, 1, 1, 1, 1)
+            without, given = unet(video, timestep, both, cross_attention_kwargs=condition)[0].chunk(2)
+            return (without + 5.0 * (given - without))[0].transpose(0, 1)
+
+        return denoise
+
+    with AFFINITY.attach(unet):
+        parts = list(stream_chained(begin, scheduler, chain=chain, noise=GivenNoise(noise), num_steps=2))
+
+    before, by_hand = torch.zeros(1, 5, 6, 8, 8), list[Tensor]()
+    for clip in range(2):
+        maps = render[[frame % 6 for frame in chain.frames(clip)]].transpose(0, 1)[None]
+        scheduler.set_timesteps(2)
+        latents = noise.transpose(0, 1)[None] * scheduler.init_noise_sigma
+        for timestep in scheduler.timesteps:
+            scaled = scheduler.scale_model_input(latents, timestep)
+            joined = torch.cat([scaled, maps, before], 1).repeat(2, 1, 1, 1, 1)
+            without, given = unet(joined, timestep, both)[0].chunk(2)
+            guided = without + 5.0 * (given - without)
+            latents = scheduler.step(guided, timestep, latents, return_dict=False)[0]
+        by_hand.append(latents[0].transpose(0, 1))
+        before = torch.zeros(1, 5, 6, 8, 8)
+        before[:, :4, :3], before[:, 4, :3] = latents[:, :, 3:], 1
+    expected = torch.cat([by_hand[0], by_hand[1][3:5]])
+    torch.testing.assert_close(torch.cat(parts), expected, rtol=0, atol=1e-5 * float(expected.std()))

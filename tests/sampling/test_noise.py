@@ -51,3 +51,20 @@ def test_frames_may_start_from_noise_that_they_share_or_from_zeros():
 def test_another_start_is_refused():
     with pytest.raises(InputError, match="start: expected one of noise, shared, zeros, found 'ones'"):
         FrameNoise(3, SHAPE, start="ones")
+
+
+def test_given_noise_is_used_as_it_is():
+    latents = torch.randn(3, *SHAPE)
+    given = GivenNoise(latents, seed=5)
+    assert isinstance(given, Noise)
+    assert isinstance(FrameNoise(5, SHAPE), Noise)
+    generators = given.generators([2, 0])
+    assert torch.equal(given.initial([2, 0], generators), latents[[2, 0]])
+    later, expected = (
+        torch.randn(SHAPE, generator=each) for each in (generators[1], FrameNoise(5, SHAPE).generators([0])[0])
+    )
+    assert torch.equal(later, expected)
+    with pytest.raises(InputError, match="needed up to frame 3"):
+        given.initial([3], given.generators([3]))
+    with pytest.raises(InputError, match="latents"):
+        GivenNoise(latents * torch.nan)
