@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from anifacediff.errors import InputError
-from anifacediff.sampling import FrameNoise
+from anifacediff.sampling import FrameNoise, GivenNoise, Noise
 
 SHAPE = (4, 8, 8)
 
