@@ -220,7 +220,7 @@ class MagicPortraitPipeline(AnimationPipeline):
             guidance_encoder = GeometricGuidanceEncoder.for_unet(small.unet).eval()
         return cls(
             vae=small.vae,
-            prompt=FixedPrompt(num_tokens=8, width=width),
+            prompt=FixedPrompt(num_tokens=8, width=width).eval(),
             reference_net=ReferenceNet.from_unet(small.unet).eval(),
             unet=small.temporal.inflate(small.unet).eval(),
             guidance_encoder=guidance_encoder,
