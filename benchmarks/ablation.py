@@ -67,7 +67,7 @@ def main(
     """Train, measure on 64 held-out avatars, and print a line for every pair of runs."""
     torch.set_num_threads(1)
     print("withheld  seed   PSNR with  without   gain   eyes with  without   gain   eyes, tokens taken away")
-    for share, seed in product(SHARES, range(seeds)):
+    for seed, share in product(range(seeds), SHARES):
         folder = output / f"{share:.0%}".rstrip("%")
         sets = drawn_sets(folder, share, identities)
         given, plain = (trained(folder, sets, steps=steps, seed=seed, adapter=adapter) for adapter in (True, False))
