@@ -20,7 +20,6 @@ from anifacediff.testing import (
 )
 
 AVATAR = Path(__file__).parents[2] / "examples/media/avatar.png"
-INSTALLED = [status.plugin for status in registry.plugins() if status.status != "rejected"]
 
 
 def of_metric(name: str, *extractors: object, **options: Any) -> MetricCase:
@@ -39,7 +38,12 @@ OWN: dict[str, tuple[Case[Any], ...]] = {
     ),
     "dlib": (TrackerCase("dlib", lambda: registry.trackers["dlib/dlib"](), picture=read_image(AVATAR)),),
 }
-CASES = [case for plugin in INSTALLED for case in plugin_cases(plugin, *OWN.get(plugin, ()))]
+CASES = [
+    case
+    for status in registry.plugins()
+    if status.status != "rejected"
+    for case in plugin_cases(status.plugin, *(OWN.get(status.plugin, ()) if status.components else ()))
+]
 
 
 @pytest.mark.filterwarnings("ignore:dlib's 68-landmark file")
