@@ -57,7 +57,10 @@ class Landmarker:
 
 @cache
 def _opened(path: Path, _digest: str, most_faces: int, confidence: float) -> Any:
-    """Open a bundle for the life of the process: closed by the garbage collector, MediaPipe can wait for ever."""
+    """Open a bundle, once for each content and setting, for the life of the process.
+
+    Were it closed by the garbage collector, MediaPipe could wait for ever: for its own thread, collected before it.
+    """
     options = FaceLandmarkerOptions(
         BaseOptions(model_asset_buffer=path.read_bytes()),
         num_faces=most_faces,
@@ -69,10 +72,10 @@ def _opened(path: Path, _digest: str, most_faces: int, confidence: float) -> Any
     try:
         with _silent():
             landmarker = FaceLandmarker.create_from_options(options)
+            atexit.register(_abandon, landmarker)
             _detect(landmarker, np.zeros((8, 8, 3), np.uint8))  # what is left to say is said in the first run
     except (RuntimeError, ValueError, OSError) as error:
         raise AssetError(f"{path}: MediaPipe cannot read it: {error} {_where_from()}") from error
-    atexit.register(_abandon, landmarker)
     return landmarker
 
 
