@@ -7,12 +7,10 @@ file declares before they have seen it. This machine calls nothing that is named
 
 import io
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
-import numpy as np
-
 from anifacediff.assets.opcodes import Opcode, read_opcodes
+from anifacediff.assets.pickle_values import Global, RefusedError, Unfinished, keys, packed, pairs, values
 
 _LITERALS = {
     *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"),
@@ -30,35 +28,6 @@ _NEW: dict[str, Callable[[], object]] = {
 }
 
 
-class RefusedError(Exception):
-    """The pickle asks for something that is not built."""
-
-
-@dataclass(frozen=True)
-class Global:
-    """Something that the pickle calls by its name; it is never imported."""
-
-    module: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.module}.{self.name}"
-
-
-@dataclass(eq=False)
-class Unfinished:
-    """An object whose state is still to come.
-
-    Attributes:
-        build: makes the object from its state.
-        memo: the numbers under which the pickle remembers it.
-    """
-
-    build: Callable[[Any], object]
-    memo: list[int] = field(default_factory=list[int])
-
-
-@runtime_checkable
 @runtime_checkable
 class Workshop(Protocol):
     """What makes objects that are more than containers and scalars."""
@@ -99,7 +68,7 @@ class Machine:
         for opcode in read_opcodes(stream):
             self.position = opcode.position
             self._step(opcode)
-        (result,) = _values(self._stack)
+        (result,) = values(self._stack)
         return result
 
     def _step(self, opcode: Opcode) -> None:
@@ -129,15 +98,15 @@ class Machine:
     def _combine(self, opcode: Opcode) -> None:
         match opcode.name:
             case "TUPLE1" | "TUPLE2" | "TUPLE3":
-                self._push(_packed(self._last(int(opcode.name[-1]))))
+                self._push(packed(self._last(int(opcode.name[-1]))))
             case "TUPLE":
-                self._push(_packed(self._since_mark()))
+                self._push(packed(self._since_mark()))
             case "LIST":
-                self._push(_values(self._since_mark()))
+                self._push(values(self._since_mark()))
             case "DICT":
-                self._push(_pairs(self._since_mark()))
+                self._push(pairs(self._since_mark()))
             case "FROZENSET":
-                self._push(frozenset(_keys(self._since_mark())))
+                self._push(frozenset(keys(self._since_mark())))
             case "APPEND":
                 self._extend(self._last(1))
             case "APPENDS" | "ADDITEMS":
@@ -183,9 +152,9 @@ class Machine:
     def _extend(self, items: list[Any]) -> None:
         target = self._stack[-1]
         if isinstance(target, list):
-            target += _values(items)
+            target += values(items)
         elif isinstance(target, set):
-            target.update(_keys(items))
+            target.update(keys(items))
         else:
             raise TypeError(f"it adds items to a {type(target).__name__}")
 
@@ -193,7 +162,7 @@ class Machine:
         target = self._stack[-1]
         if not isinstance(target, dict):
             raise TypeError(f"it sets items of a {type(target).__name__}")
-        target.update(_pairs(items))
+        target.update(pairs(items))
 
     def _push_name(self, module: Any, name: Any) -> None:
         if not (isinstance(module, str) and isinstance(name, str)):
@@ -217,34 +186,3 @@ class Machine:
         for number in unfinished.memo:
             self._memo[number] = built
         unfinished.memo.clear()
-
-
-class _Arguments(tuple[Any, ...]):
-    """A tuple that holds names, and so is no value itself."""
-
-
-def _packed(items: list[Any]) -> tuple[Any, ...]:
-    values = _values([item for item in items if not isinstance(item, Global)])
-    return tuple(values) if len(values) == len(items) else _Arguments(items)
-
-
-def _values(items: list[Any]) -> list[Any]:
-    """Let finished objects pass."""
-    for item in items:
-        if isinstance(item, Global):
-            raise RefusedError(f"{item} as a value")
-        if isinstance(item, Unfinished | _Arguments):
-            raise RefusedError("an object that is not made")
-    return items
-
-
-def _keys(items: list[Any]) -> list[Any]:
-    """Let scalars pass, which are hashed in no time; tuples of tuples of the same tuples take forever."""
-    for item in items:
-        if not isinstance(item, str | bytes | int | float | np.generic | None):
-            raise TypeError(f"a {type(item).__name__} where a key is needed")
-    return items
-
-
-def _pairs(items: list[Any]) -> dict[Any, Any]:
-    return dict(zip(_keys(items[::2]), _values(items[1::2]), strict=True))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anifacediff.assets.pickle_machine import Global, RefusedError, Unfinished
+from anifacediff.assets.pickle_values import Global, RefusedError, Unfinished
 from anifacediff.assets.sparse import SparseMatrix, compressed
 
 _DTYPE = re.compile(r"[biufc]\d{1,2}|[?O]|[SUO]\d{1,4}|b1")

@@ -4,8 +4,9 @@ import io
 from os import PathLike
 from pathlib import Path
 
-from anifacediff.assets.pickle_machine import Machine, RefusedError
+from anifacediff.assets.pickle_machine import Machine
 from anifacediff.assets.pickle_parts import Parts
+from anifacediff.assets.pickle_values import RefusedError
 from anifacediff.assets.unfolding import unfolded_size
 from anifacediff.errors import AssetError
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 
-from anifacediff.assets.pickle_machine import Machine, RefusedError
+from anifacediff.assets.pickle_machine import Machine
+from anifacediff.assets.pickle_values import RefusedError
 from anifacediff.assets.torch_parts import TorchParts
 from anifacediff.errors import AssetError
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from anifacediff.assets.pickle_machine import Global, RefusedError
+from anifacediff.assets.pickle_values import Global, RefusedError
 
 _ITEM_SIZES = {
     **dict.fromkeys(("DoubleStorage", "LongStorage"), 8),

@@ -1,0 +1,68 @@
+"""What lies on the stack while a pickle is read, and what of it may become a part of the result."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+
+class RefusedError(Exception):
+    """The pickle asks for something that is not built."""
+
+
+@dataclass(frozen=True)
+class Global:
+    """Something that the pickle calls by its name; it is never imported."""
+
+    module: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.module}.{self.name}"
+
+
+@dataclass(eq=False)
+class Unfinished:
+    """An object whose state is still to come.
+
+    Attributes:
+        build: makes the object from its state.
+        memo: the numbers under which the pickle remembers it.
+    """
+
+    build: Callable[[Any], object]
+    memo: list[int] = field(default_factory=list[int])
+
+
+class _Arguments(tuple[Any, ...]):
+    """A tuple that holds names, and so is no value itself."""
+
+
+def packed(items: list[Any]) -> tuple[Any, ...]:
+    """Pack items into a tuple, which is none of the result if it holds names: the arguments of what is made."""
+    finished = values([item for item in items if not isinstance(item, Global)])
+    return tuple(finished) if len(finished) == len(items) else _Arguments(items)
+
+
+def values(items: list[Any]) -> list[Any]:
+    """Let finished objects pass."""
+    for item in items:
+        if isinstance(item, Global):
+            raise RefusedError(f"{item} as a value")
+        if isinstance(item, Unfinished | _Arguments):
+            raise RefusedError("an object that is not made")
+    return items
+
+
+def keys(items: list[Any]) -> list[Any]:
+    """Let scalars pass, which are hashed in no time; tuples of tuples of the same tuples take forever."""
+    for item in items:
+        if not isinstance(item, str | bytes | int | float | np.generic | None):
+            raise TypeError(f"a {type(item).__name__} where a key is needed")
+    return items
+
+
+def pairs(items: list[Any]) -> dict[Any, Any]:
+    """Make a dictionary of keys and values, one after the other."""
+    return dict(zip(keys(items[::2]), values(items[1::2]), strict=True))
