@@ -1,7 +1,7 @@
 """AniFaceDiff: a stylised avatar takes over the pose and expression of a driving video."""
 
 from collections.abc import Sequence
-from contextlib import ExitStack
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,6 @@ from anifacediff.assemblies.loading import local_folder
 from anifacediff.assemblies.parts import PresetName, small_parts, stable_diffusion_parts
 from anifacediff.assemblies.pipeline import AnimationPipeline, Autoencoder, load_for_use
 from anifacediff.backbone.reference_net import ReferenceNet
-from anifacediff.backbone.temporal import frame_norm_groups as frame_norm_groups_of
-from anifacediff.backbone.temporal import normalise_per_frame
 from anifacediff.conditioning.contracts import ControlRenderer
 from anifacediff.conditioning.expression_adapter import ExpressionAdapter
 from anifacediff.conditioning.facial_alignment import FacialAlignment
@@ -144,8 +142,10 @@ class AniFaceDiffPipeline(AnimationPipeline):
         self.check_image_size(image_size)
         self._check_adapter(self.alignment.morphable_model.num_expression, morphable_model)
         self._check_guide(reference_warp)
-        self._attachments = self._attach(frame_norm_groups, reference_pose)
-        self.register_to_config(
+        shown = [partial(pose_encoder.attach, reference_net)] if reference_pose else []
+        self.settle(
+            *(partial(part.attach, unet) for part in (reference_net, pose_encoder, expression_adapter)),
+            *shown,
             image_size=image_size,
             morphable_model=morphable_model,
             align_shape=align_shape,
@@ -153,13 +153,13 @@ class AniFaceDiffPipeline(AnimationPipeline):
             anchor=anchor,
             convention=convention,
             rasterizer=rasterizer,
-            frame_norm_groups=frame_norm_groups_of(unet) if isinstance(unet, UNetMotionModel) else None,
+            frame_norm_groups=frame_norm_groups,
             reference_pose=reference_pose,
             reference_warp=reference_warp,
             crop_margin=crop_margin,
             num_inference_steps=num_inference_steps,
             start=start,
-            untrained=list(untrained),
+            untrained=untrained,
         )
 
     def _check_adapter(self, expressions: int, morphable_model: str) -> None:
@@ -186,21 +186,6 @@ class AniFaceDiffPipeline(AnimationPipeline):
                 f"reference_warp={reference_warp}: needs a Pose Encoder with guide_channels={guide} and a denoiser "
                 f"with out_channels={out}, found {found[0]} and {found[1]}; set it as when the parts were trained."
             )
-
-    def _attach(self, frame_norm_groups: int | None, reference_pose: bool) -> ExitStack:
-        """Attach the parts; they stay, so that a compiled denoiser is compiled once, and own none of its weights."""
-        with ExitStack() as stack:
-            if isinstance(self.unet, UNetMotionModel) and frame_norm_groups is not None:
-                stack.enter_context(normalise_per_frame(self.unet, frame_norm_groups))
-            for part in (self.reference_net, self.pose_encoder, self.expression_adapter):
-                stack.enter_context(part.attach(self.unet))
-            if reference_pose:
-                stack.enter_context(self.pose_encoder.attach(self.reference_net))
-            return stack.pop_all()
-
-    def detach(self) -> None:
-        """Give the denoiser back as it was; the pipeline cannot be used afterwards."""
-        self._attachments.close()
 
     @classmethod
     def nano(cls, *, torch_dtype: torch.dtype = torch.float32) -> "AniFaceDiffPipeline":

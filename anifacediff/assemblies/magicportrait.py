@@ -1,8 +1,8 @@
 """MagicPortrait: depth, normals and shading of the driver's motion guide the portrait that ReferenceNet reads."""
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
@@ -17,8 +17,6 @@ from anifacediff.assemblies.parts import seeded, small_networks
 from anifacediff.assemblies.pipeline import AnimationPipeline, Autoencoder, load_for_use
 from anifacediff.backbone.reference_features import ReferenceFeatures
 from anifacediff.backbone.reference_net import Fusion, ReferenceNet
-from anifacediff.backbone.temporal import frame_norm_groups as frame_norm_groups_of
-from anifacediff.backbone.temporal import normalise_per_frame
 from anifacediff.conditioning.contracts import ControlRenderer
 from anifacediff.conditioning.facial_alignment import FacialAlignment
 from anifacediff.conditioning.fixed_prompt import FixedPrompt
@@ -179,29 +177,21 @@ class MagicPortraitPipeline(AnimationPipeline):
             convention=convention,
             maps=guidance_encoder.maps,
         )
-        with ExitStack() as stack:
-            if isinstance(unet, UNetMotionModel) and frame_norm_groups is not None:
-                stack.enter_context(normalise_per_frame(unet, frame_norm_groups))
-            stack.enter_context(reference_net.attach(unet))
-            stack.enter_context(guidance_encoder.attach(unet))
-            self._attachments = stack.pop_all()
-        self.register_to_config(
+        self.settle(
+            partial(reference_net.attach, unet),
+            partial(guidance_encoder.attach, unet),
+            frame_norm_groups=frame_norm_groups,
+            untrained=untrained,
             image_size=image_size,
             morphable_model=morphable_model,
             convention=convention,
             rasterizer=rasterizer,
-            frame_norm_groups=frame_norm_groups_of(unet) if isinstance(unet, UNetMotionModel) else None,
             fusion=fusion,
             round_reference=round_reference,
             crop_margin=crop_margin,
             num_inference_steps=num_inference_steps,
             start=start,
-            untrained=list(untrained),
         )
-
-    def detach(self) -> None:
-        """Give the denoiser back as it was; the pipeline cannot be used afterwards."""
-        self._attachments.close()
 
     @classmethod
     def untrained(
@@ -225,10 +215,8 @@ class MagicPortraitPipeline(AnimationPipeline):
             unet=small.temporal.inflate(small.unet).eval(),
             guidance_encoder=guidance_encoder,
             scheduler=magicportrait_scheduler(),
-            image_size=image_size,
-            morphable_model=morphable_model,
-            frame_norm_groups=int(small.temporal.config["motion_norm_num_groups"]),
-            untrained=("vae", "prompt", "reference_net", "unet", "guidance_encoder"),
+            untrained=tuple(cls.kinds),
+            **small.settings(morphable_model),
         )
 
     @torch.no_grad()

@@ -1,8 +1,8 @@
 """MIMAFace: tokens of motion and identity modulate the image's, and every clip continues the one before."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -18,8 +18,6 @@ from anifacediff.assemblies.exchange import Reference
 from anifacediff.assemblies.parts import seeded, small_networks, widen_input
 from anifacediff.assemblies.pipeline import AnimationPipeline, Autoencoder, Layout
 from anifacediff.backbone.inter_clip import InterClipAffinity
-from anifacediff.backbone.temporal import frame_norm_groups as frame_norm_groups_of
-from anifacediff.backbone.temporal import normalise_per_frame
 from anifacediff.conditioning.contracts import ControlRenderer
 from anifacediff.conditioning.facial_alignment import FacialAlignment
 from anifacediff.conditioning.image_tokens import ImageTokens
@@ -220,26 +218,18 @@ class MIMAFacePipeline(AnimationPipeline):
         )
         channels = int(vae.config["latent_channels"])
         self.affinity = InterClipAffinity(channels, map_channels=channels)
-        with ExitStack() as stack:
-            if isinstance(unet, UNetMotionModel) and frame_norm_groups is not None:
-                stack.enter_context(normalise_per_frame(unet, frame_norm_groups))
-            stack.enter_context(self.affinity.attach(unet))
-            self._attachments = stack.pop_all()
-        self.register_to_config(
+        self.settle(
+            partial(self.affinity.attach, unet),
+            same_noise=same_noise,
+            frame_norm_groups=frame_norm_groups,
             image_size=image_size,
             morphable_model=morphable_model,
             rasterizer=rasterizer,
-            frame_norm_groups=frame_norm_groups_of(unet) if isinstance(unet, UNetMotionModel) else None,
-            same_noise=same_noise,
-            crop_margin=crop_margin,
-            num_inference_steps=num_inference_steps,
             start=start,
-            untrained=list(untrained),
+            num_inference_steps=num_inference_steps,
+            crop_margin=crop_margin,
+            untrained=untrained,
         )
-
-    def detach(self) -> None:
-        """Give the denoiser back as it was; the pipeline cannot be used afterwards."""
-        self._attachments.close()
 
     @classmethod
     def untrained(
@@ -268,10 +258,8 @@ class MIMAFacePipeline(AnimationPipeline):
             modulation=modulation.eval(),
             unet=small.temporal.inflate(widen_input(small.unet, channels)).eval(),
             scheduler=mimaface_scheduler(),
-            image_size=image_size,
-            morphable_model=morphable_model,
-            frame_norm_groups=int(small.temporal.config["motion_norm_num_groups"]),
-            untrained=("vae", "image_encoder", "modulation", "unet"),
+            untrained=tuple(cls.kinds),
+            **small.settings(morphable_model),
         )
 
     @torch.no_grad()

@@ -4,7 +4,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
@@ -139,6 +139,12 @@ class SmallNetworks:
     image_encoder: CLIPVisionModelWithProjection
     unet: UNet2DConditionModel
     temporal: TemporalModules
+    image_size: int
+
+    def settings(self, morphable_model: str) -> dict[str, Any]:
+        """What a pipeline of these networks is told, with a face model by its registered name."""
+        groups = int(self.temporal.config["motion_norm_num_groups"])
+        return {"image_size": self.image_size, "morphable_model": morphable_model, "frame_norm_groups": groups}
 
 
 def small_networks(seed: int, image_size: int) -> SmallNetworks:
@@ -154,7 +160,9 @@ def small_networks(seed: int, image_size: int) -> SmallNetworks:
         assert isinstance(vae, AutoencoderKL)
         assert isinstance(unet, UNet2DConditionModel)
         encoder = CLIPVisionModelWithProjection(CLIPVisionConfig.from_dict(SMALL_IMAGE_ENCODER))
-        return SmallNetworks(vae.eval(), encoder.eval(), unet.eval(), TemporalModules.for_unet(unet, heads=4))
+        return SmallNetworks(
+            vae.eval(), encoder.eval(), unet.eval(), TemporalModules.for_unet(unet, heads=4), image_size
+        )
 
 
 def assemble(

@@ -2,7 +2,8 @@
 
 import warnings
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
@@ -23,7 +24,9 @@ from PIL import Image
 from anifacediff.assemblies.clip import Clip, Conditions
 from anifacediff.assemblies.exchange import AnimationOutput, GeneratedFrame, Reference, UntrainedWarning
 from anifacediff.assemblies.loading import load_components, load_scheduler, local_folder, read_index
-from anifacediff.backbone.temporal import check_window
+from anifacediff.attachment import Attachment
+from anifacediff.backbone.temporal import check_window, normalise_per_frame
+from anifacediff.backbone.temporal import frame_norm_groups as frame_norm_groups_of
 from anifacediff.conditioning.contracts import ControlRenderer
 from anifacediff.errors import CheckpointError, InputError, ShapeError
 from anifacediff.geometry.faces import FaceParameters
@@ -104,6 +107,40 @@ class AnimationPipeline(DiffusionPipeline):
         Args:
             seed: of the weights.
         """
+
+    def settle(
+        self,
+        *attachments: Callable[[], Attachment],
+        frame_norm_groups: int | None,
+        untrained: Sequence[str],
+        **settings: Any,
+    ) -> None:
+        """Attach the parts one after the other, and keep the settings; for the end of a constructor.
+
+        The parts stay attached, so that a compiled denoiser is compiled once, and own none of its weights.
+
+        Args:
+            attachments: each attaches one part.
+            frame_norm_groups: if given, the normalisations before the temporal modules treat every frame alone.
+            untrained: names of the parts without trained weights.
+            settings: the rest of the configuration.
+
+        Raises:
+            AttachmentError: if a part does not fit the denoiser, which is then as it was.
+        """
+        video = self.unet if isinstance(self.unet, UNetMotionModel) else None
+        with ExitStack() as stack:
+            if video is not None and frame_norm_groups is not None:
+                stack.enter_context(normalise_per_frame(video, frame_norm_groups))
+            for attach in attachments:
+                stack.enter_context(attach())
+            self._attachments = stack.pop_all()
+        groups = None if video is None else frame_norm_groups_of(video)
+        self.register_to_config(frame_norm_groups=groups, untrained=list(untrained), **settings)
+
+    def detach(self) -> None:
+        """Give the denoiser back as it was; the pipeline cannot be used afterwards."""
+        self._attachments.close()
 
     @property
     def untrained_parts(self) -> tuple[str, ...]:

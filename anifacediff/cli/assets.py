@@ -105,7 +105,7 @@ def convert(
 
     Of a published system, the parts are written in the layout of diffusers, into a new folder.
 
-    [bold]anifacediff assets convert flame-2020 generic_model.pkl landmark_embedding.npy[/bold]
+    [bold]anifacediff assets convert flame-2020 generic_model.pkl[/bold]
 
     [bold]anifacediff assets convert magicportrait pretrained_weights/ -o converted/[/bold]
     """
