@@ -19,6 +19,7 @@ from anifacediff.errors import (
     AttachmentError,
     CheckpointError,
     ConfigurationError,
+    ConformanceError,
     InputError,
     MediaError,
     NotFiniteError,
@@ -43,6 +44,7 @@ _EXIT_CODES: tuple[tuple[type[AniFaceDiffError], int], ...] = (
     (AmbiguousComponentError, BAD_COMPONENT),
     (AttachmentError, BAD_COMPONENT),
     (NotFiniteError, BAD_COMPONENT),
+    (ConformanceError, BAD_COMPONENT),
 )
 
 messages = Console(stderr=True, soft_wrap=True)
