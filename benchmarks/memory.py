@@ -1,6 +1,6 @@
 """Peak memory of ``anifacediff animate`` on a short and a long clip: it should not grow with the clip.
 
-Loops the bundled clip to each length, runs the command on it with the small untrained pipeline in a process of its own,
+Loops the bundled clip to each length, runs the command on it with nano in a process of its own,
 and prints the largest resident memory of each and the ratio to the first. Until a window stands at every step, a longer
 clip has more frames in flight: that is reached after about 20 frames a step::
 

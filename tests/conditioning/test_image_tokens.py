@@ -26,6 +26,15 @@ def test_one_token_of_the_normalised_image(encoder: CLIPVisionModelWithProjectio
     torch.testing.assert_close(token[:, 0], encoder((images - mean) / std).image_embeds)
 
 
+def test_patches_are_the_tokens_before_any_projection(encoder: CLIPVisionModelWithProjection):
+    images = torch.rand(2, 3, 16, 16)
+    mean = torch.tensor([0.48145466, 0.4578275, 0.40821073])[:, None, None]
+    std = torch.tensor([0.26862954, 0.26130258, 0.27577711])[:, None, None]
+    found = ImageTokens(encoder).patches(images)
+    assert found.shape == (2, 1 + 4, 16)
+    torch.testing.assert_close(found, encoder((images - mean) / std).last_hidden_state)
+
+
 def test_any_size_is_resized(encoder: CLIPVisionModelWithProjection):
     grey = torch.full((1, 3, 40, 64), 0.25)
     torch.testing.assert_close(ImageTokens(encoder)(grey), ImageTokens(encoder)(grey[..., :16, :16]))
