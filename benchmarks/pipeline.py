@@ -13,31 +13,14 @@ import statistics
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel
-from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+from full_size import Portrait, faces, full_image_encoder, full_unet, full_vae
 
 from anifacediff.assemblies.anifacediff import AniFaceDiffPipeline
 from anifacediff.assemblies.parts import PRESETS, assemble, small_parts
 from anifacediff.backbone.temporal import TemporalModules
-from anifacediff.geometry.faces import Box, FaceParameters, WeakPerspective
-
-STABLE_DIFFUSION_VAE: dict[str, Any] = {
-    "down_block_types": ("DownEncoderBlock2D",) * 4,
-    "up_block_types": ("UpDecoderBlock2D",) * 4,
-    "block_out_channels": (128, 256, 512, 512),
-    "layers_per_block": 2,
-}
-
-
-@dataclass(frozen=True)
-class Portrait:
-    image: np.ndarray
-    parameters: FaceParameters
 
 
 def main() -> None:
@@ -66,14 +49,10 @@ def build(size: str, image_size: int, device: str) -> AniFaceDiffPipeline:
         if size == "small":
             parts = small_parts(seed=0, preset="final", image_size=image_size, morphable_model="parametric")
             return AniFaceDiffPipeline(**vars(parts)).to(device)
-        unet = UNet2DConditionModel(cross_attention_dim=768)
-        config = CLIPVisionConfig(
-            hidden_size=1024, intermediate_size=4096, num_hidden_layers=24, num_attention_heads=16, patch_size=14
-        )
-        config.projection_dim = 768
+        unet = full_unet()
         parts = assemble(
-            AutoencoderKL(**STABLE_DIFFUSION_VAE),
-            CLIPVisionModelWithProjection(config),
+            full_vae(),
+            full_image_encoder(),
             unet,
             TemporalModules.for_unet(unet),
             PRESETS["final"],
@@ -103,20 +82,6 @@ def report(pipe: AniFaceDiffPipeline, dtype: str, options: argparse.Namespace) -
         start = time.perf_counter()
         made = sum(1 for _ in pipe.stream(reference, faces(pipe, options.clip), num_inference_steps=options.steps))
         print(f"  {made} frames of {options.image_size} px, {options.steps} steps: {time.perf_counter() - start:.1f} s")
-
-
-def faces(pipe: AniFaceDiffPipeline, frames: int) -> FaceParameters:
-    model = pipe.alignment.morphable_model
-    turn = torch.zeros(frames, len(model.joint_names), 3)
-    turn[:, 0, 1] = torch.linspace(-0.3, 0.3, frames)
-    return FaceParameters(
-        shape=torch.zeros(frames, model.num_shape),
-        expression=torch.zeros(frames, model.num_expression),
-        pose=turn,
-        camera=WeakPerspective(torch.full((frames,), 900.0), torch.full((frames, 2), 128.0)),
-        box=Box(torch.tensor([[60.0, 60.0, 190.0, 190.0]]).expand(frames, 4)),
-        canvas=(256, 256),
-    )
 
 
 def seconds(call: Callable[[], object], options: argparse.Namespace) -> float:

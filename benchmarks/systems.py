@@ -15,9 +15,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel
-from pipeline import STABLE_DIFFUSION_VAE, Portrait, faces
-from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+from full_size import Portrait, faces, full_image_encoder, full_unet, full_vae
 
 from anifacediff.assemblies import AniFaceDiffPipeline, AnimationPipeline, MagicPortraitPipeline, MIMAFacePipeline
 from anifacediff.assemblies.magicportrait import magicportrait_scheduler
@@ -29,33 +27,17 @@ from anifacediff.conditioning import FixedPrompt, GeometricGuidanceEncoder, Moti
 MOTION = {"expression": 52, "angles": 3, "translation": 3}  # what the built-in head and the tracker tell
 
 
-def unet() -> UNet2DConditionModel:
-    return UNet2DConditionModel(cross_attention_dim=768).eval()
-
-
-def vae() -> AutoencoderKL:
-    return AutoencoderKL(**STABLE_DIFFUSION_VAE).eval()
-
-
-def image_encoder() -> CLIPVisionModelWithProjection:
-    config = CLIPVisionConfig(
-        hidden_size=1024, intermediate_size=4096, num_hidden_layers=24, num_attention_heads=16, patch_size=14
-    )
-    config.projection_dim = 768
-    return CLIPVisionModelWithProjection(config).eval()
-
-
 def anifacediff(preset: PresetName, image_size: int) -> AnimationPipeline:
-    still = unet()
+    still = full_unet()
     temporal = TemporalModules.for_unet(still)
-    parts = assemble(vae(), image_encoder(), still, temporal, PRESETS[preset], image_size, "parametric")
+    parts = assemble(full_vae(), full_image_encoder(), still, temporal, PRESETS[preset], image_size, "parametric")
     return AniFaceDiffPipeline(**vars(parts))
 
 
 def magicportrait(image_size: int) -> AnimationPipeline:
-    still = unet()
+    still = full_unet()
     return MagicPortraitPipeline(
-        vae=vae(),
+        vae=full_vae(),
         prompt=FixedPrompt().eval(),
         reference_net=ReferenceNet.from_unet(still).eval(),
         unet=TemporalModules.for_unet(still).inflate(still).eval(),
@@ -67,10 +49,10 @@ def magicportrait(image_size: int) -> AnimationPipeline:
 
 
 def mimaface(image_size: int) -> AnimationPipeline:
-    still = widen_input(unet(), InterClipAffinity(map_channels=4).channels)
+    still = widen_input(full_unet(), InterClipAffinity(map_channels=4).channels)
     return MIMAFacePipeline(
-        vae=vae(),
-        image_encoder=image_encoder(),
+        vae=full_vae(),
+        image_encoder=full_image_encoder(),
         modulation=MotionIdentityModulation(sizes=MOTION).eval(),
         unet=TemporalModules.for_unet(still).inflate(still).eval(),
         scheduler=mimaface_scheduler(),
@@ -114,9 +96,7 @@ def main() -> None:
     if options.system:
         run(options.system, options)
         return
-    print(
-        f"{os.cpu_count()} cores, torch {torch.__version__}, {options.dtype}, {options.image_size} px, {options.steps} steps"
-    )
+    print(f"torch {torch.__version__}, {options.dtype}, {options.image_size} px, {options.steps} steps")
     print("system           M weights  guidance  frames  seconds  peak GiB", flush=True)
     for name in SYSTEMS:
         subprocess.run([sys.executable, __file__, *sys.argv[1:], "--system", name], check=True)
