@@ -144,6 +144,7 @@ class Machine:
         return items
 
     def _remember(self, number: Any) -> None:
+        (number,) = keys([number], beside=len(self._memo))
         last = self._stack[-1]
         if isinstance(last, Unfinished):
             last.memo.append(number)
@@ -154,7 +155,7 @@ class Machine:
         if isinstance(target, list):
             target += values(items)
         elif isinstance(target, set):
-            target.update(keys(items))
+            target.update(keys(items, beside=len(target)))
         else:
             raise TypeError(f"it adds items to a {type(target).__name__}")
 
@@ -162,7 +163,7 @@ class Machine:
         target = self._stack[-1]
         if not isinstance(target, dict):
             raise TypeError(f"it sets items of a {type(target).__name__}")
-        target.update(pairs(items))
+        target.update(pairs(items, beside=len(target)))
 
     def _push_name(self, module: Any, name: Any) -> None:
         if not (isinstance(module, str) and isinstance(name, str)):

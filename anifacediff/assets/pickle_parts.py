@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anifacediff.assets.pickle_values import Global, RefusedError, Unfinished
+from anifacediff.assets.pickle_values import Global, RefusedError, Unfinished, keys
 from anifacediff.assets.sparse import SparseMatrix, compressed
 
 _DTYPE = re.compile(r"[biufc]\d{1,2}|[?O]|[SUO]\d{1,4}|b1")
@@ -97,9 +97,7 @@ class Parts:
 
     def _set(self, items: list[Any]) -> set[Any]:
         self._spend(64 * len(items))
-        if not all(isinstance(item, str | int | float | bytes) for item in items):
-            raise TypeError("a set of more than scalars")
-        return set(items)
+        return set(keys(_checked(items, list)))
 
     def _ordered(self, items: list[list[Any]] | None = None) -> dict[str, Any]:
         pairs = _checked(items or [], list)
@@ -154,6 +152,8 @@ class Parts:
     def _object_array(self, items: list[Any], shape: tuple[int, ...], count: int) -> NDArray[Any]:
         if len(items) != count:
             raise ValueError(f"{len(items)} objects for an array of shape {shape}")
+        if any(isinstance(item, np.ndarray) and item.dtype.hasobject for item in items):
+            raise ValueError("an array of objects in another one")  # numpy frees a deep nest of them by recursion
         self._spend(8 * count)
         return np.fromiter(items, np.dtype(object), count).reshape(shape)
 

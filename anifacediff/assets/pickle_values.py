@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 
+_LARGE_KEY = 2**60  # Python's hash of an integer is its remainder by 2^61 - 1
+_MOST_BESIDE_LARGE_KEYS = 100
+
 
 class RefusedError(Exception):
     """The pickle asks for something that is not built."""
@@ -55,14 +58,25 @@ def values(items: list[Any]) -> list[Any]:
     return items
 
 
-def keys(items: list[Any]) -> list[Any]:
-    """Let scalars pass, which are hashed in no time; tuples of tuples of the same tuples take forever."""
+def keys(items: list[Any], *, beside: int = 0) -> list[Any]:
+    """Let scalars pass, which are hashed in no time; tuples of tuples of the same tuples take forever.
+
+    Nor do many large integers pass, or any complex number: those with one hash are easily found, and a dictionary of
+    them takes a time that grows with the square of their number.
+
+    Args:
+        items: what is to be hashed.
+        beside: how many keys there are already.
+    """
     for item in items:
-        if not isinstance(item, str | bytes | int | float | np.generic | None):
+        if not isinstance(item, str | bytes | int | float | np.integer | np.floating | None):
             raise TypeError(f"a {type(item).__name__} where a key is needed")
+        is_large = isinstance(item, int | np.integer) and abs(int(item)) >= _LARGE_KEY
+        if is_large and beside + len(items) > _MOST_BESIDE_LARGE_KEYS:
+            raise ValueError("huge numbers among many keys")
     return items
 
 
-def pairs(items: list[Any]) -> dict[Any, Any]:
-    """Make a dictionary of keys and values, one after the other."""
-    return dict(zip(keys(items[::2]), values(items[1::2]), strict=True))
+def pairs(items: list[Any], *, beside: int = 0) -> dict[Any, Any]:
+    """Make a dictionary of keys and values, one after the other, for one that has some ``beside`` them."""
+    return dict(zip(keys(items[::2], beside=beside), values(items[1::2]), strict=True))

@@ -68,9 +68,10 @@ def compressed(
         ValueError: if the parts do not belong together.
     """
     outer_size = shape[0] if by_rows else shape[1]
-    counts = np.diff(starts)
-    fits = starts.dtype.kind in "iu" and starts.shape == (outer_size + 1,) and (counts >= 0).all()
-    if not (fits and starts[0] == 0 and starts[-1] == len(inner)):
+    if not (starts.dtype.kind in "iu" and starts.shape == (outer_size + 1,)):
+        raise ValueError("a sparse matrix has no row or column pointers that fit its shape")
+    counts = np.diff(starts.astype(np.int64))  # without a sign, 1 - 2 would be four billion entries
+    if (counts < 0).any() or counts.sum() != len(inner) or starts[0] != 0:
         raise ValueError("the row or column pointers of a sparse matrix do not match its entries")
     outer = np.repeat(np.arange(outer_size), counts)
     rows, columns = (outer, inner) if by_rows else (inner, outer)

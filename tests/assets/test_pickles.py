@@ -320,3 +320,47 @@ def test_neither_chumpy_nor_scipy_is_imported(tmp_path: Path):
     code = "import sys; from anifacediff.assets.pickles import read_pickle; read_pickle(sys.argv[1])\n"
     code += "print({'scipy', 'chumpy', 'torch'} & set(sys.modules))"
     assert subprocess.check_output([sys.executable, "-c", code, path], text=True).strip() == "set()"
+
+
+@pytest.mark.parametrize("dtype", ["i4", "u4", "u8"])
+def test_pointers_that_go_back_make_no_entries(dtype: str):
+    matrix = scipy.sparse.csc_matrix(np.eye(3))
+    matrix.indptr = np.array([0, 3, 1, 3], dtype)  # without a sign, 1 - 3 is four billion
+    with pytest.raises(AssetError, match="do not match its entries"):
+        read(pickle.dumps(matrix, 2))
+
+
+def test_arrays_of_objects_are_not_nested():
+    """Sixty thousand of them, one in the other, overflowed the stack when they were freed."""
+    inner = np.empty(1, object)
+    outer = np.empty(1, object)
+    outer[0] = inner
+    with pytest.raises(AssetError, match="array of objects in another"):
+        read(pickle.dumps(outer))
+    assert read(pickle.dumps([inner]))[0].tolist() == [None]
+
+
+MODULUS = 2**61 - 1  # of Python's hash of numbers
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pickle.dumps(dict.fromkeys(MODULUS * k for k in range(200))),
+        pickle.dumps(dict.fromkeys(-MODULUS * k for k in range(200)), 0),  # one after the other
+        pickle.dumps({MODULUS * k for k in range(200)}),
+        pickle.dumps({MODULUS * k for k in range(200)}, 2),
+        pickle.dumps(dict.fromkeys(np.int64(MODULUS + k) for k in range(200))),
+        pickle.dumps({np.complex128(complex(-1000003, 1)): None}),
+        b"N" + b"".join(b"p%d\n" % (k * MODULUS) for k in range(200)) + b".",
+    ],
+)
+def test_numbers_that_could_all_have_one_hash_are_no_keys(content: bytes):
+    with pytest.raises(AssetError, match="key"):
+        read(content)
+
+
+def test_scalars_are_keys():
+    few = {2**59: 1.5, 1.5: True, None: b"a", MODULUS: 0, np.float32(2.5): 1}
+    many = dict.fromkeys(range(1000))
+    assert read(pickle.dumps([few, many])) == [few, many]
