@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from anifacediff.assets.contracts import Licence as Licence
     from anifacediff.assets.mat_files import read_mat as read_mat
     from anifacediff.assets.npy_files import read_npy as read_npy
+    from anifacediff.assets.npy_files import read_npz as read_npz
     from anifacediff.assets.pickles import read_pickle as read_pickle
     from anifacediff.assets.places import assets_folder as assets_folder
     from anifacediff.assets.places import find as find
@@ -26,7 +27,7 @@ else:
         {
             "contracts": ("Asset", "AssetFile", "Converted", "Licence"),
             "mat_files": ("read_mat",),
-            "npy_files": ("read_npy",),
+            "npy_files": ("read_npy", "read_npz"),
             "pickles": ("read_pickle",),
             "places": ("assets_folder", "find", "is_in_place"),
             "sparse": ("SparseMatrix",),

@@ -1,3 +1,5 @@
+import io
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -5,7 +7,7 @@ import numpy as np
 import pytest
 from assets.mutate import touch
 
-from anifacediff.assets.npy_files import read_npy
+from anifacediff.assets.npy_files import read_npy, read_npz
 from anifacediff.errors import AssetError
 
 
@@ -56,3 +58,38 @@ def test_damaged_files_are_named(tmp_path: Path):
             read_npy(path)
     with pytest.raises(AssetError, match=r"none\.npy"):
         read_npy(tmp_path / "none.npy")
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_wanted_arrays_of_an_archive(tmp_path: Path, save: Any):
+    path, witness = tmp_path / "smirk.npz", tmp_path / "witness"
+    save(path, jaw=np.eye(3), names=np.array([touch(witness)], object), eyes=np.arange(3))
+    found = read_npz(path, ("jaw", "eyes", "absent"))
+    assert sorted(found) == ["eyes", "jaw"]
+    assert np.array_equal(found["jaw"], np.eye(3))
+    with pytest.raises(AssetError, match=r"smirk\.npz: names: refused.*system"):
+        read_npz(path, ("names",))
+    assert not witness.exists()
+
+
+def test_damaged_archives_are_named(tmp_path: Path):
+    path = tmp_path / "smirk.npz"
+    np.savez_compressed(path, jaw=np.random.default_rng(0).normal(size=(50, 50)))
+    whole = path.read_bytes()
+    spoilt = bytes(255 - byte if 500 <= place < 520 else byte for place, byte in enumerate(whole))
+    for content in (b"", whole[:100], whole[:-30], spoilt):
+        path.write_bytes(content)
+        with pytest.raises(AssetError, match=r"smirk\.npz: no readable \.npz"):
+            read_npz(path, ("jaw",))
+    path.write_bytes(whole)
+    with pytest.raises(AssetError, match="unpacks to more than 19999 bytes"):
+        read_npz(path, ("jaw",), most_bytes=19999)
+
+
+def test_an_archive_declares_no_more_than_it_holds(tmp_path: Path):
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": (10**11, 50)})
+    with zipfile.ZipFile(tmp_path / "smirk.npz", "w") as archive:
+        archive.writestr("jaw.npy", header.getvalue())
+    with pytest.raises(AssetError, match=r"smirk\.npz: jaw: .*0 bytes for an array"):
+        read_npz(tmp_path / "smirk.npz", ("jaw",))

@@ -93,7 +93,14 @@ def test_missing_arrays_and_unreadable_files_are_named(tmp_path: Path):
         read_smirk(path)
     np.savez(tmp_path / "truncated.npz", **arrays())  # pyright: ignore[reportArgumentType]
     whole = (tmp_path / "truncated.npz").read_bytes()
-    contents = {"truncated.npz": whole[:-40], "text.npz": b"no arrays here", "text.safetensors": b"no arrays here"}
+    spoilt = bytes(255 - byte if 100 <= place < 140 else byte for place, byte in enumerate(whole))
+    contents = {
+        "empty.npz": b"",
+        "spoilt.npz": spoilt,
+        "truncated.npz": whole[:-40],
+        "text.npz": b"no arrays here",
+        "text.safetensors": b"no arrays here",
+    }
     for name, content in contents.items():
         (tmp_path / name).write_bytes(content)
     for name in (*contents, "absent.npz", "absent.safetensors"):

@@ -3,13 +3,15 @@
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
-from zipfile import BadZipFile
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from anifacediff.assets.npy_files import read_npz
 from anifacediff.errors import AssetError, InputError
 from anifacediff.geometry.faces import FaceParameters
 from anifacediff.shapes import Float, Tensor, check_finite, check_shape
@@ -92,12 +94,17 @@ def read_smirk(path: str | PathLike[str]) -> SmirkExpression:
 
 
 def _arrays(path: Path) -> dict[str, Tensor]:
+    if path.suffix != ".safetensors":
+        return {name: _floats(array, f"{path}: {name}") for name, array in read_npz(path, _NAMES).items()}
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        with np.load(path, allow_pickle=False) as stored:
-            return {name: torch.from_numpy(stored[name]) for name in stored.files if name in _NAMES}
-    except (OSError, BadZipFile, SafetensorError, ValueError, AttributeError, TypeError) as error:
+        return load_file(path)
+    except (OSError, SafetensorError, ValueError) as error:
         raise AssetError(
-            f"{path}: no readable .safetensors or .npz file ({type(error).__name__}: {error}). Save the arrays again."
+            f"{path}: no readable .safetensors file ({type(error).__name__}: {error}). Save the arrays again."
         ) from error
+
+
+def _floats(array: NDArray[Any], where: str) -> Tensor:
+    if array.dtype.kind not in "iuf":
+        raise AssetError(f"{where}: holds {array.dtype}, not numbers. Save what SMIRK's encoder returns.")
+    return torch.from_numpy(array.astype(np.float32))
