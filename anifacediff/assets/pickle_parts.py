@@ -1,4 +1,4 @@
-"""The objects that a pickle may hold beside containers and scalars: numpy arrays, and what holds them."""
+"""The objects that a pickle may hold beside containers and scalars: arrays of numpy, and what holds or becomes some."""
 
 import math
 import re
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from anifacediff.assets.pickle_values import Global, RefusedError, Unfinished, keys
 from anifacediff.assets.sparse import SparseMatrix, compressed
+from anifacediff.assets.torch_storages import read_storage, view_of
 
 _DTYPE = re.compile(r"[biufc]\d{1,2}|[?O]|[SUO]\d{1,4}|b1")
 _LAST_CHARACTER = 0x10FFFF
@@ -38,6 +39,8 @@ class Parts:
             "numpy.dtype": self._dtype,
             "_codecs.encode": self._encoded,
             "collections.OrderedDict": self._ordered,
+            "torch.storage._load_from_bytes": self._storage,
+            "torch._utils._rebuild_tensor_v2": self._tensor,
         }
         sparse = {"csc": self._csc, "csr": self._csr, "coo": self._coo}
         self._states: dict[str, Callable[[dict[str, Any]], object]] = {
@@ -156,6 +159,18 @@ class Parts:
             raise ValueError("an array of objects in another one")  # numpy frees a deep nest of them by recursion
         self._spend(8 * count)
         return np.fromiter(items, np.dtype(object), count).reshape(shape)
+
+    # torch, whose tensors become arrays
+
+    def _storage(self, content: Any) -> NDArray[Any]:
+        raw = bytes(self._raw(content))
+        self._spend(len(raw))
+        return read_storage(raw)
+
+    def _tensor(self, storage: Any, offset: Any, sizes: Any, strides: Any, *_: object) -> NDArray[Any]:
+        tensor = view_of(_checked(storage, np.ndarray), offset, sizes, strides)
+        self._spend(tensor.nbytes)
+        return tensor
 
     # what holds arrays
 

@@ -11,12 +11,11 @@ import torch
 
 from anifacediff.assets.pickle_machine import Machine
 from anifacediff.assets.pickle_values import RefusedError
-from anifacediff.assets.torch_parts import TorchParts
+from anifacediff.assets.torch_parts import LEGACY_MAGIC, TorchParts
 from anifacediff.errors import AssetError
 
 MOST_BYTES = 2**34
 _MOST_PICKLE_BYTES = 2**26
-_LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 
 
 def read_torch(path: str | PathLike[str], *, most_bytes: int = MOST_BYTES) -> Mapping[str, object]:
@@ -92,5 +91,5 @@ def _check_legacy(path: Path) -> None:
             raise ValueError(f"storage {key[:50]!r} of {size} bytes is not in the file")
 
     found = [Machine(TorchParts(check_storage)).run(stream) for _ in range(5)]
-    if found[0] != _LEGACY_MAGIC:
+    if found[0] != LEGACY_MAGIC:
         raise ValueError("neither an archive nor the older format")

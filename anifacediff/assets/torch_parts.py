@@ -7,6 +7,9 @@ from typing import Any
 
 from anifacediff.assets.pickle_values import Global, RefusedError
 
+LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+"""What files in torch's older format begin with."""
+
 _ITEM_SIZES = {
     **dict.fromkeys(("DoubleStorage", "LongStorage"), 8),
     **dict.fromkeys(("FloatStorage", "IntStorage"), 4),
@@ -71,11 +74,7 @@ class TorchParts:
         return _Storage(count)
 
     def _tensor(self, storage: Any, offset: Any, sizes: Any, strides: Any, *_: object) -> _Value:
-        first, count = _size(offset), math.prod(map(_size, sizes))
-        steps = zip(map(_size, sizes), map(_size, strides), strict=True)
-        last = first + sum((size - 1) * stride for size, stride in steps) if count else first - 1
-        if last >= _of(storage, _Storage).count or count > storage.count:
-            raise ValueError(f"a tensor of {count} numbers up to number {last} in a storage of {storage.count}")
+        check_view(_of(storage, _Storage).count, offset, sizes, strides)
         return _Value()
 
     def _value(self, *_: object) -> _Value:
@@ -83,6 +82,22 @@ class TorchParts:
 
     def _dictionary(self, *_: object) -> dict[str, Any]:
         return {}
+
+
+def check_view(count: int, offset: Any, sizes: Any, strides: Any) -> None:
+    """Raise ValueError if a tensor reaches beyond its storage of ``count`` numbers, or is larger.
+
+    Args:
+        count: of numbers in the storage.
+        offset: of the tensor's first number.
+        sizes: of the tensor's axes.
+        strides: from one index to the next along each axis, in numbers.
+    """
+    first, size = _size(offset), math.prod(map(_size, sizes))
+    steps = zip(map(_size, sizes), map(_size, strides), strict=True)
+    last = first + sum((length - 1) * stride for length, stride in steps) if size else first - 1
+    if last >= count or size > count:
+        raise ValueError(f"a tensor of {size} numbers up to number {last} in a storage of {count}")
 
 
 def _of(value: Any, kind: type) -> Any:

@@ -103,6 +103,7 @@ def samples() -> dict[str, bytes]:
     """A sound file of each kind, by ``kind/variant``."""
     with chumpy():
         files = {f"pickle/{protocol}": pickle.dumps(face_model(), protocol) for protocol in range(6)}
+    files["pickle/torch"] = pickle.dumps({"view": torch.arange(6.0).reshape(2, 3).T}, 2)
     arrays = {
         "meanshape": np.arange(12.0),
         "tri": np.arange(9, dtype=np.int32).reshape(3, 3),

@@ -3,6 +3,7 @@
 import io
 import os
 import pickle
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,16 @@ def write_landmarks(folder: Path, **spoilt: Any) -> Path:
     (folder / "flame_static_embedding.pkl").write_bytes(pickle.dumps(static | spoilt, protocol=2))
     np.save(folder / "flame_dynamic_embedding.npy", np.array(dynamic, dtype=object), allow_pickle=True)
     return folder
+
+
+def write_deca_landmarks(path: Path, **spoilt: Any) -> Path:
+    """As DECA has it: what slides is made of tensors."""
+    _, embedding, _ = flame_synth.build(level=2)
+    content = {
+        name: torch.from_numpy(array) if name.startswith("dynamic") else array for name, array in embedding.items()
+    }
+    np.save(path, np.array(content | spoilt, dtype=object), allow_pickle=True)
+    return path
 
 
 def deca_weights() -> dict[str, torch.Tensor]:
@@ -193,6 +204,31 @@ def test_landmarks_of_another_mesh_are_refused(tmp_path: Path):
         place(assets.flame_landmarks(), tmp_path, tmp_path / "assets")
 
 
+def test_the_landmarks_of_deca_take_the_place_of_those_of_ringnet(stored: Path, tmp_path: Path):
+    expected = flame_model(assets.flame_2020(), folder=stored)
+    shutil.rmtree(stored / "flame-landmarks")
+    with pytest.raises(AssetError, match=r"flame-landmarks-deca.*flame_static_embedding\.pkl"):
+        flame_model(assets.flame_2020(), folder=stored)
+    path = write_deca_landmarks(tmp_path / "landmark_embedding.npy")
+    assert b"_load_from_bytes" in path.read_bytes()
+    place(assets.flame_landmarks_deca(), [path], stored)
+    found = flame_model(assets.flame_2020(), folder=stored)
+    for name in ("contour_triangles", "contour_barycentric", "inner_triangles", "inner_barycentric"):
+        assert torch.equal(getattr(found, name), getattr(expected, name))
+
+
+def test_spoilt_landmarks_of_deca_are_refused(tmp_path: Path):
+    for spoilt, said in (
+        ({"dynamic_lmk_faces_idx": torch.full((79, 17), 10_000)}, "9976 triangles"),
+        ({"static_lmk_bary_coords": torch.zeros(51, 3)}, "sum to one"),
+        ({"dynamic_lmk_bary_coords": None}, "'dynamic_lmk_bary_coords'"),
+        ({"full_lmk_faces_idx": Hostile()}, r"posix\.mkdir"),
+    ):
+        path = write_deca_landmarks(tmp_path / "landmark_embedding.npy", **spoilt)
+        with pytest.raises(AssetError, match=rf"landmark_embedding\.npy.*{said}"):
+            place(assets.flame_landmarks_deca(), [path], tmp_path / "assets")
+
+
 def test_too_many_coefficients_and_none_are_refused(stored: Path):
     for options in ({"num_shape": 301}, {"num_expression": 101}, {"num_shape": 0}):
         with pytest.raises(InputError, match=next(iter(options))):
@@ -235,6 +271,7 @@ def test_another_checkpoint_is_refused(tmp_path: Path, content: Content, error: 
         (assets.flame_2023, "ask"),
         (assets.flame_2023_open, "yes"),
         (assets.flame_landmarks, "no"),
+        (assets.flame_landmarks_deca, "no"),
         (assets.deca, "no"),
     ],
 )

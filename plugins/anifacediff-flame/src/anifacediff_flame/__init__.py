@@ -31,7 +31,7 @@ def anifacediff_trackers() -> "Mapping[str, Loader[Callable[..., Tracker]]]":
 @hookimpl
 def anifacediff_assets() -> "Mapping[str, Loader[Callable[[], Asset]]]":
     """Offer descriptions of the files of FLAME and DECA."""
-    names = ("flame-2020", "flame-2023", "flame-2023-open", "flame-landmarks", "deca")
+    names = ("flame-2020", "flame-2023", "flame-2023-open", "flame-landmarks", "flame-landmarks-deca", "deca")
     return {name: partial(_asset, name) for name in names}
 
 
@@ -55,6 +55,7 @@ def _asset(name: str) -> "Callable[[], Asset]":
         "flame-2023": assets.flame_2023,
         "flame-2023-open": assets.flame_2023_open,
         "flame-landmarks": assets.flame_landmarks,
+        "flame-landmarks-deca": assets.flame_landmarks_deca,
         "deca": assets.deca,
     }
     return described[name]

@@ -9,6 +9,7 @@ _TERMS = "https://flame.is.tue.mpg.de/modellicense.html"
 # Not read at the source, which needs a login: quoted by several users of FLAME. Older READMEs of its authors
 # (TimoBolkart/TF_FLAME, soubhiksanyal/FLAME_PyTorch) say CC BY 4.0 of what was FLAME then.
 _ACADEMIC = Licence("FLAME model licence: non-commercial research, education and art; else by agreement", "ask", _TERMS)
+_DECA = Licence("DECA: non-commercial research", "no", "https://github.com/yfeng95/DECA/blob/master/LICENSE")
 
 
 def flame_2020() -> Asset:
@@ -31,7 +32,7 @@ def flame_landmarks() -> Asset:
     """Describe ``"flame-landmarks"``: where the 68 landmarks lie, the same for all editions of FLAME."""
     return Asset(
         name="flame-landmarks",
-        purpose="the landmarks of every FLAME model",
+        purpose='the landmarks of every FLAME model, unless "flame-landmarks-deca" is in place',
         source="https://github.com/soubhiksanyal/RingNet, folder flame_model",
         licence=Licence("RingNet: non-commercial research", "no", "https://ringnet.is.tue.mpg.de/license"),
         files=(
@@ -42,13 +43,25 @@ def flame_landmarks() -> Asset:
     )
 
 
+def flame_landmarks_deca() -> Asset:
+    """Describe ``"flame-landmarks-deca"``: the same landmarks in DECA's one file."""
+    return Asset(
+        name="flame-landmarks-deca",
+        purpose='the landmarks of every FLAME model, unless "flame-landmarks" is in place',
+        source="https://github.com/yfeng95/DECA, folder data",
+        licence=_DECA,
+        files=(AssetFile("landmark_embedding.npy", most_bytes=2**20),),
+        convert=_convert_deca_landmarks,
+    )
+
+
 def deca() -> Asset:
     """Describe ``"deca"``: the weights of DECA's coarse encoder."""
     return Asset(
         name="deca",
         purpose='the network of the tracker "deca"',
         source="https://github.com/yfeng95/DECA, the trained model linked in its README",
-        licence=Licence("DECA: non-commercial research", "no", "https://github.com/yfeng95/DECA/blob/master/LICENSE"),
+        licence=_DECA,
         files=(AssetFile("deca_model.tar", most_bytes=2**30),),
         convert=_convert_deca,
     )
@@ -75,6 +88,12 @@ def _convert_landmarks(paths: tuple[Path, ...]) -> Converted:
     from anifacediff_flame.files import read_landmarks
 
     return read_landmarks(*paths)
+
+
+def _convert_deca_landmarks(paths: tuple[Path, ...]) -> Converted:
+    from anifacediff_flame.files import read_deca_landmarks
+
+    return read_deca_landmarks(paths[0])
 
 
 def _convert_deca(paths: tuple[Path, ...]) -> Converted:

@@ -74,16 +74,34 @@ def read_landmarks(static: Path, dynamic: Path) -> Converted:
         AssetError: if one is damaged, holds something else than arrays, or they do not fit FLAME.
     """
     inner, contour = _mapping(read_pickle(static), static), _mapping(_item(read_npy(dynamic)), dynamic)
-    tensors = {
-        "contour_triangles": _numbers(contour, "lmk_face_idx", dynamic).astype(np.int64),
-        "contour_barycentric": _numbers(contour, "lmk_b_coords", dynamic).astype(np.float32),
-        "inner_triangles": _numbers(inner, "lmk_face_idx", static).astype(np.int64),
-        "inner_barycentric": _numbers(inner, "lmk_b_coords", static).astype(np.float32),
-    }
+    return _landmarks(
+        f"{static} and {dynamic}",
+        _numbers(contour, "lmk_face_idx", dynamic),
+        _numbers(contour, "lmk_b_coords", dynamic),
+        _numbers(inner, "lmk_face_idx", static),
+        _numbers(inner, "lmk_b_coords", static),
+    )
+
+
+def read_deca_landmarks(path: Path) -> Converted:
+    """Read ``landmark_embedding.npy``, which holds the same points, partly as tensors of torch.
+
+    Raises:
+        AssetError: if it is damaged, holds something else than arrays, or does not fit FLAME.
+    """
+    found = _mapping(_item(read_npy(path)), path)
+    names = [f"{part}_lmk_{what}" for part in ("dynamic", "static") for what in ("faces_idx", "bary_coords")]
+    return _landmarks(str(path), *(_numbers(found, name, path) for name in names))
+
+
+def _landmarks(source: str, *arrays: NDArray[Any]) -> Converted:
+    """Arrays in the order of :data:`LANDMARK_SHAPES`."""
+    kinds = (np.int64, np.float32, np.int64, np.float32)
+    tensors = {name: array.astype(kind) for name, array, kind in zip(LANDMARK_SHAPES, arrays, kinds, strict=True)}
     try:
         LandmarkEmbedding(**{name: torch.from_numpy(array) for name, array in tensors.items()}).check(_TRIANGLES)
     except InputError as error:
-        raise AssetError(f"{static} and {dynamic}: no landmarks of FLAME ({error}) Get them again.") from error
+        raise AssetError(f"{source}: no landmarks of FLAME ({error}) Get them again.") from error
     return Converted(tensors)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 
 from anifacediff.assets.contracts import Asset
+from anifacediff.assets.places import is_in_place
 from anifacediff.assets.store import load
 from anifacediff.checkpoint import load_strict
 from anifacediff.tracking.contracts import Tracker
@@ -35,11 +36,12 @@ def flame_model(
         folder: of all assets; the user's own if None.
 
     Raises:
-        AssetError: if the asset or ``"flame-landmarks"`` is not in place or damaged.
+        AssetError: if the asset is not in place or damaged, or neither ``"flame-landmarks"`` nor
+            ``"flame-landmarks-deca"`` is in place.
         InputError: if there are not so many coefficients, or the arrays do not fit together.
     """
     arrays = flame_arrays(load(asset, FLAME_SHAPES, folder).tensors)
-    embedding = LandmarkEmbedding(**load(assets.flame_landmarks(), LANDMARK_SHAPES, folder).tensors)
+    embedding = LandmarkEmbedding(**load(_landmarks(folder), LANDMARK_SHAPES, folder).tensors)
     return FlameModel(arrays, embedding, num_shape=num_shape, num_expression=num_expression, yaw=yaw)
 
 
@@ -51,11 +53,17 @@ def deca_tracker(detector: Tracker | None = None, *, folder: Path | None = None)
         folder: of all assets; the user's own if None.
 
     Raises:
-        AssetError: if the assets ``"deca"``, ``"flame-2020"`` and ``"flame-landmarks"`` are not in place or damaged.
+        AssetError: if the assets ``"deca"`` and ``"flame-2020"``, or all landmarks, are not in place or damaged.
         UnknownComponentError: if no detector is given or installed.
     """
     model = flame_model(assets.flame_2020(), folder=folder)
     return DecaTracker(_encoder(folder), model, default_tracker() if detector is None else detector)
+
+
+def _landmarks(folder: Path | None) -> Asset:
+    """The landmarks that are in place; RingNet's if both are, or none."""
+    ringnet, deca = assets.flame_landmarks(), assets.flame_landmarks_deca()
+    return deca if is_in_place(deca, folder) and not is_in_place(ringnet, folder) else ringnet
 
 
 def _encoder(folder: Path | None) -> DecaEncoder:
