@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from anifacediff.backbone.contracts import ReferenceNetwork as ReferenceNetwork
     from anifacediff.backbone.contracts import TemporalNetwork as TemporalNetwork
+    from anifacediff.backbone.feature_cache import FeatureCache as FeatureCache
     from anifacediff.backbone.inter_clip import InterClipAffinity as InterClipAffinity
     from anifacediff.backbone.inter_clip import LeadingFrames as LeadingFrames
     from anifacediff.backbone.reference_net import ReferenceFeatures as ReferenceFeatures
@@ -18,6 +19,7 @@ else:
         __name__,
         {
             "contracts": ("ReferenceNetwork", "TemporalNetwork"),
+            "feature_cache": ("FeatureCache",),
             "inter_clip": ("InterClipAffinity", "LeadingFrames"),
             "reference_net": ("ReferenceFeatures", "ReferenceNet"),
             "temporal": ("TemporalModules", "normalise_per_frame"),

@@ -109,6 +109,8 @@ def _check_places(unet: nn.Module, places: tuple[nn.Module, ...]) -> None:
 
 
 def _sum(states: Float[Tensor, "n d h w"], level: Tensor, number: int) -> Float[Tensor, "n d h w"]:
+    if not states.shape[1]:  # of a block that a feature cache skips
+        return states
     frames = level.shape[0] if level.ndim == 4 else 0
     if not frames or states.shape[0] % frames or level.shape[1:] != states.shape[1:]:
         raise ShapeError(
