@@ -61,16 +61,22 @@ def read_torch(path: str | PathLike[str], *, most_bytes: int = MOST_BYTES) -> Ma
 
 def _check_archive(path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
-        sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
-        if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+        entries = archive.infolist()
+        sizes = {entry.filename: entry.file_size for entry in entries}
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
             raise ValueError("an archive that is compressed, which torch.save never writes")
-        if sum(sizes.values()) > path.stat().st_size or len(sizes) < len(archive.infolist()):
+        if sum(sizes.values()) > path.stat().st_size:
             raise ValueError("an archive whose parts overlap")
-        (name,) = [name for name in sizes if name.endswith("/data.pkl") and name.count("/") == 1]
+        # torch looks names up whatever their case, and counts from the first byte: it is to see the parts seen here.
+        if len({name.lower() for name in sizes}) < len(entries):
+            raise ValueError("an archive with two parts of one name")
+        if archive.comment or min((entry.header_offset for entry in entries), default=0):
+            raise ValueError("an archive with something before or after it")
+        (name,) = [name for name in sizes if name.lower().endswith("/data.pkl") and name.count("/") == 1]
         if sizes[name] > _MOST_PICKLE_BYTES:
             raise ValueError(f"a pickle of {sizes[name]} bytes")
         content = archive.read(name)
-    folder = name.removesuffix("data.pkl")
+    folder = name[: -len("data.pkl")]
 
     def check_storage(key: str, size: int) -> None:
         if sizes.get(f"{folder}data/{key}") != size:

@@ -125,6 +125,43 @@ def test_a_compressed_archive_is_refused(tmp_path: Path):
         read_torch(path)
 
 
+@pytest.mark.parametrize("name", ["DATA.PKL", "Data.pkl"])
+def test_torch_finds_no_other_pickle_than_the_one_that_was_checked(tmp_path: Path, name: str):
+    """It looks for ``data.pkl`` in any case; with ``weights_only`` it makes ``bytearray``, of any size."""
+    path = save(tmp_path / "net.pth", {"a": torch.zeros(4)}, archive=True)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(f"net/{name}", pickle.dumps({"a": Call(bytearray, 2**10)}, 2))
+    assert isinstance(torch.load(path, weights_only=True)["a"], bytearray)
+    with pytest.raises(AssetError, match="two parts of one name"):
+        read_torch(path)
+
+
+def test_there_is_one_pickle_in_all_folders(tmp_path: Path):
+    """torch takes the folder of the first part."""
+    path = save(tmp_path / "net.pth", {"a": torch.zeros(4)}, archive=True)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(buffer, "w") as new:
+        for entry in old.infolist():
+            new.writestr(entry.filename.replace("net/", "first/").replace("data.pkl", "DATA.PKL"), old.read(entry))
+        for entry in old.infolist():
+            new.writestr(entry.filename, old.read(entry))
+    path.write_bytes(buffer.getvalue())
+    assert torch.load(path, weights_only=True).keys() == {"a"}
+    with pytest.raises(AssetError, match="ValueError"):
+        read_torch(path)
+
+
+def test_an_archive_is_all_of_the_file(tmp_path: Path):
+    path = save(tmp_path / "net.pth", {"a": torch.zeros(4)}, archive=True)
+    whole = path.read_bytes()
+    path.write_bytes(b"PK\3\4" + whole)
+    with pytest.raises(AssetError, match="before or after"):
+        read_torch(path)
+    path.write_bytes(whole[:-2] + b"\4\0more")
+    with pytest.raises(AssetError, match="before or after"):
+        read_torch(path)
+
+
 @ARCHIVE
 def test_truncated_files_are_named(tmp_path: Path, archive: bool):
     path = save(tmp_path / "net.pth", {"a": torch.arange(100.0)}, archive)
