@@ -137,7 +137,7 @@ def test_torch_finds_no_other_pickle_than_the_one_that_was_checked(tmp_path: Pat
 
 
 def test_there_is_one_pickle_in_all_folders(tmp_path: Path):
-    """torch takes the folder of the first part."""
+    """torch takes the folder of the first part, and the name in any case."""
     path = save(tmp_path / "net.pth", {"a": torch.zeros(4)}, archive=True)
     buffer = io.BytesIO()
     with zipfile.ZipFile(path) as old, zipfile.ZipFile(buffer, "w") as new:
@@ -146,7 +146,6 @@ def test_there_is_one_pickle_in_all_folders(tmp_path: Path):
         for entry in old.infolist():
             new.writestr(entry.filename, old.read(entry))
     path.write_bytes(buffer.getvalue())
-    assert torch.load(path, weights_only=True).keys() == {"a"}
     with pytest.raises(AssetError, match="ValueError"):
         read_torch(path)
 
