@@ -69,6 +69,12 @@ def _anifacediff():
     return AniFaceDiffPipeline
 
 
+def _animate_anyone():
+    from anifacediff.assemblies.animate_anyone import AnimateAnyonePipeline
+
+    return AnimateAnyonePipeline
+
+
 def _magicportrait():
     from anifacediff.assemblies.magicportrait import MagicPortraitPipeline
 
@@ -180,7 +186,12 @@ def anifacediff_temporal_modules() -> Mapping[str, Loader[type["TemporalNetwork"
 @hookimpl
 def anifacediff_assemblies() -> Mapping[str, Loader[type["DiffusionPipeline"]]]:
     """Offer the pipelines of the papers."""
-    return {"anifacediff": _anifacediff, "magicportrait": _magicportrait, "mimaface": _mimaface}
+    return {
+        "anifacediff": _anifacediff,
+        "animate_anyone": _animate_anyone,
+        "magicportrait": _magicportrait,
+        "mimaface": _mimaface,
+    }
 
 
 @hookimpl

@@ -117,7 +117,7 @@ def test_an_untrained_pipeline_says_so(tmp_path: Path, driving: Path) -> None:
     assert (code, "untrained: vae" in told, "nano" in told) == (0, True, False), told
 
 
-@pytest.mark.parametrize("assembly", ["anifacediff", "magicportrait", "mimaface"])
+@pytest.mark.parametrize("assembly", ["anifacediff", "animate_anyone", "magicportrait", "mimaface"])
 def test_every_assembly_animates(assembly: str, tmp_path: Path, driving: Path) -> None:
     out = tmp_path / "out.mp4"
     code, _, told = run("animate", AVATAR, driving, "-o", out, "--assembly", assembly, "--steps", 1)

@@ -322,7 +322,7 @@ OURS = {
     "identity_encoders": set[str](),
     "reference_nets": {"reference_net"},
     "temporal_modules": {"animatediff"},
-    "assemblies": {"anifacediff", "magicportrait", "mimaface"},
+    "assemblies": {"anifacediff", "animate_anyone", "magicportrait", "mimaface"},
     "assets": set[str](),
     "metrics": {"psnr", "ssim", "temporal_error", "lpips", "fid", "fvd", "csim", "apd", "aed"},
 }

@@ -264,7 +264,7 @@ class AniFaceDiffPipeline(AnimationPipeline):
     @torch.no_grad()
     def prepare(self, reference: Reference, driving: FaceParameters, guidance_scale: float) -> AniFaceDiffClip:
         self._check_expression(driving)
-        image, device = self.picture(reference), self._execution_device
+        image, device = self.picture(reference.image), self._execution_device
         token = ImageTokens(self.image_encoder)(image)
         load_for_use(self.unet)
         parameters = reference.parameters.to(device)

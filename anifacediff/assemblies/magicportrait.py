@@ -160,14 +160,8 @@ class MagicPortraitPipeline(AnimationPipeline):
         untrained: Sequence[str] = (),
     ) -> None:
         super().__init__()
-        self.register_modules(
-            vae=vae,
-            prompt=prompt,
-            reference_net=reference_net,
-            unet=unet,
-            guidance_encoder=guidance_encoder,
-            scheduler=scheduler,
-        )
+        self.register_modules(vae=vae, prompt=prompt, reference_net=reference_net, unet=unet)
+        self.register_modules(guidance_encoder=guidance_encoder, scheduler=scheduler)
         self.check_image_size(image_size)
         self.alignment: ControlRenderer = FacialAlignment(
             registry.morphable_models[morphable_model](),
@@ -224,7 +218,7 @@ class MagicPortraitPipeline(AnimationPipeline):
         device, prompt = self._execution_device, self.prompt()
         load_for_use(self.unet)
         features = self.reference_net.read(
-            self.encode(self.picture(reference)),
+            self.encode(self.picture(reference.image)),
             prompt,
             self.unet,
             guidance=guidance_scale != 1,

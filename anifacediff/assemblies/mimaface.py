@@ -276,7 +276,7 @@ class MIMAFacePipeline(AnimationPipeline):
             align=self.renderer(device),
             alignment=self.alignment.plan(parameters, driving[:1]),
             driving=driving,
-            image_tokens=ImageTokens(self.image_encoder).patches(self.picture(reference)),
+            image_tokens=ImageTokens(self.image_encoder).patches(self.picture(reference.image)),
             given=motion,
             encode=self.encode,
             guidance_scale=guidance_scale,

@@ -32,7 +32,7 @@ from anifacediff.errors import CheckpointError, InputError, ShapeError
 from anifacediff.geometry.faces import FaceParameters
 from anifacediff.media.pictures import to_pictures
 from anifacediff.sampling.denoise import Scheduler, denoise_clip, stream_latents
-from anifacediff.sampling.noise import FrameNoise
+from anifacediff.sampling.noise import FrameNoise, Noise
 from anifacediff.sampling.windows import closed_windows, open_windows
 from anifacediff.shapes import Float, Tensor, UInt8
 
@@ -169,7 +169,7 @@ class AnimationPipeline(DiffusionPipeline):
         index = read_index(folder, cls.__name__)
         video = index.get("unet") == ["diffusers", UNetMotionModel.__name__]
         kinds = {
-            **cls.kinds,
+            **cls.kinds_in(index),
             "unet": UNetMotionModel if video else UNet2DConditionModel,
             "vae": _autoencoder(folder, index),
         }
@@ -180,6 +180,15 @@ class AnimationPipeline(DiffusionPipeline):
             return cls(**components, **described)
         except (TypeError, ValueError) as error:
             raise CheckpointError(f"{folder / 'model_index.json'}: describes no such pipeline: {error}") from error
+
+    @classmethod
+    def kinds_in(cls, index: Mapping[str, Any]) -> Mapping[str, type]:
+        """The class of every component of a saved pipeline, for assemblies of which one has several.
+
+        Args:
+            index: what its ``model_index.json`` says.
+        """
+        return cls.kinds
 
     def __call__(self, reference: Reference, driving: FaceParameters, **options: Any) -> AnimationOutput:
         """Generate a whole clip; :meth:`stream` takes the same arguments and gives one frame after another."""
@@ -194,34 +203,17 @@ class AnimationPipeline(DiffusionPipeline):
         reference: Reference,
         driving: FaceParameters,
         *,
-        num_inference_steps: int | None = None,
         guidance_scale: float | None = None,
-        seed: int = 0,
-        window_size: int | None = None,
-        overlap: int | None = None,
-        closed_loop: bool = False,
-        eta: float = 0.0,
-        start: str | None = None,
-        on_window: Callable[[int, int], None] | None = None,
+        **options: Any,
     ) -> Iterator[GeneratedFrame]:
         """Generate frame after frame; memory does not grow with the clip.
 
         Args:
             reference: the avatar's face crop and its parameters.
             driving: parameters of the driver's frames; the result has as many.
-            num_inference_steps: denoising steps; as many as suit the weights if not given.
             guidance_scale: 1 evaluates the denoiser once a step; more contrasts it with one that is told less, see
                 the class. What suits the assembly if not given.
-            seed: the same seed gives the same video.
-            window_size: frames denoised together; what suits the assembly if not given.
-            overlap: frames that neighbouring windows share; their predictions are averaged at every step. What suits
-                the assembly if not given.
-            closed_loop: the published wrap-round order of windows, which has to finish the whole clip at once.
-            eta: share of fresh noise at each step, for DDIM.
-            start: ``"noise"`` draws one of many possible videos, which the seed chooses, ``"shared"`` too, with the
-                same noise for all frames; ``"zeros"`` gives one smooth answer in the middle of them, for denoisers
-                whose schedule ends in noise alone. What suits the weights if not given.
-            on_window: called with the windows evaluated so far and in all.
+            options: of :meth:`generate`, such as ``num_inference_steps`` and ``seed``.
 
         Raises:
             InputError: if the clip is empty or an option is out of range.
@@ -231,18 +223,59 @@ class AnimationPipeline(DiffusionPipeline):
         """
         if not len(driving):
             raise InputError("driving: the clip has no frames.")
+        clip = self.prepare(reference, driving, self.usual_guidance if guidance_scale is None else guidance_scale)
+        return self.generate(clip, len(driving), **options)
+
+    def generate(
+        self,
+        clip: Conditions,
+        num_frames: int,
+        *,
+        num_inference_steps: int | None = None,
+        seed: int = 0,
+        window_size: int | None = None,
+        overlap: int | None = None,
+        closed_loop: bool = False,
+        eta: float = 0.0,
+        start: str | None = None,
+        noise: Noise | None = None,
+        on_window: Callable[[int, int], None] | None = None,
+    ) -> Iterator[GeneratedFrame]:
+        """Generate a clip whose conditions are prepared, frame after frame.
+
+        Args:
+            clip: what :meth:`prepare` returned.
+            num_frames: of the clip.
+            num_inference_steps: denoising steps; as many as suit the weights if not given.
+            seed: the same seed gives the same video.
+            window_size: frames denoised together; what suits the assembly if not given.
+            overlap: frames that neighbouring windows share; their predictions are averaged at every step. What suits
+                the assembly if not given.
+            closed_loop: the published wrap-round order of windows, which has to finish the whole clip at once.
+            eta: share of fresh noise at each step, for DDIM.
+            start: ``"noise"`` draws one of many possible videos, which the seed chooses, ``"shared"`` too, with the
+                same noise for all frames; ``"zeros"`` gives one smooth answer in the middle of them, for denoisers
+                whose schedule ends in noise alone. What suits the weights if not given.
+            noise: from which the frames start, such as :class:`~anifacediff.sampling.GivenNoise` drawn elsewhere, on
+                the pipeline's device and in its precision; then ``seed`` and ``start`` are not looked at.
+            on_window: called with the windows evaluated so far and in all.
+
+        Raises:
+            InputError: if an option is out of range.
+            ShapeError: if a window is longer than the temporal modules' table of positions.
+        """
         if self.untrained_parts:
             parts = ", ".join(self.untrained_parts)
-            warnings.warn(f"No trained weights: {parts}. The pictures mean nothing.", UntrainedWarning, stacklevel=2)
+            warnings.warn(f"No trained weights: {parts}. The pictures mean nothing.", UntrainedWarning, stacklevel=3)
         window_size = self._window_size(window_size)
         overlap = min(self.usual_overlap, window_size - 1) if overlap is None else overlap
-        clip = self.prepare(reference, driving, self.usual_guidance if guidance_scale is None else guidance_scale)
-        side = int(self.config["image_size"]) // self._stride
-        shape = (int(self.vae.config["latent_channels"]), side, side)
-        noise = FrameNoise(seed, shape, self._execution_device, self.unet.dtype, start or self.config["start"])
+        if noise is None:
+            side = int(self.config["image_size"]) // self._stride
+            shape = (int(self.vae.config["latent_channels"]), side, side)
+            noise = FrameNoise(seed, shape, self._execution_device, self.unet.dtype, start or self.config["start"])
         steps = self.config["num_inference_steps"] if num_inference_steps is None else num_inference_steps
         options: dict[str, Any] = {"noise": noise, "num_steps": steps, "eta": eta, "on_window": on_window}
-        layout = Layout(len(driving), window_size, overlap, closed_loop)
+        layout = Layout(num_frames, window_size, overlap, closed_loop)
         return self.finish(self.denoise(clip, layout, options), clip)
 
     def denoise(
@@ -269,17 +302,17 @@ class AnimationPipeline(DiffusionPipeline):
             return self.alignment
         return deepcopy(self.alignment).to(device)
 
-    def picture(self, reference: Reference) -> Float[Tensor, "1 3 height width"]:
+    def picture(self, image: np.ndarray) -> Float[Tensor, "1 3 height width"]:
         """The reference's image at the pipeline's size, RGB in [0, 1], on its device.
 
         Raises:
             ShapeError: if it is not a square of RGB bytes.
         """
-        _check_picture(reference.image)
+        _check_picture(image)
         size = int(self.config["image_size"])
-        picture = Image.fromarray(reference.image).resize((size, size), Image.Resampling.LANCZOS)
-        image = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None]
-        return image.to(self._execution_device, self.unet.dtype) / 255
+        picture = Image.fromarray(image).resize((size, size), Image.Resampling.LANCZOS)
+        pixels = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None]
+        return pixels.to(self._execution_device, self.unet.dtype) / 255
 
     def encode(self, image: Float[Tensor, "b 3 height width"]) -> Float[Tensor, "b c h w"]:
         """Turn images in [0, 1] into latents."""

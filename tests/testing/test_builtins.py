@@ -26,15 +26,17 @@ def of_metric(name: str, *extractors: object, **options: Any) -> MetricCase:
     return MetricCase(name, lambda: registry.metrics[f"anifacediff/{name}"](*extractors, **options))
 
 
+def of_assembly(name: str) -> AssemblyCase:
+    kind: Any = registry.assemblies[f"anifacediff/{name}"]
+    return AssemblyCase(name, lambda: kind.untrained(image_size=32))
+
+
 OWN: dict[str, tuple[Case[Any], ...]] = {
     "anifacediff": (
         *(of_metric(name, mean_colours) for name in ("fid", "csim", "apd", "aed")),
         of_metric("fvd", clip_colours, frames=4),
         of_metric("lpips", lambda images: (images,)),  # pyright: ignore[reportUnknownLambdaType]
-        AssemblyCase(
-            "anifacediff",
-            lambda: registry.assemblies["anifacediff/anifacediff"].untrained(image_size=32),  # pyright: ignore
-        ),
+        *(of_assembly(name) for name in ("anifacediff", "animate_anyone", "magicportrait", "mimaface")),
     ),
     "dlib": (TrackerCase("dlib", lambda: registry.trackers["dlib/dlib"](), picture=read_image(AVATAR)),),
 }
