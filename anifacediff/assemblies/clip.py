@@ -9,7 +9,7 @@ import torch
 from einops import rearrange
 
 from anifacediff.sampling.denoise import Denoiser, Timestep
-from anifacediff.shapes import Float, Tensor, UInt8
+from anifacediff.shapes import Float, Int, Tensor, UInt8
 
 
 @runtime_checkable
@@ -73,7 +73,7 @@ class HeldFrames:
 def evaluate(
     unet: StockDenoiser,
     latents: Float[Tensor, "b f c h w"],
-    timestep: Timestep,
+    timestep: Timestep | Int[Tensor, "t"],
     tokens: Float[Tensor, "n l d"],
     condition: Mapping[str, object],
 ) -> Float[Tensor, "b f c2 h w"]:
@@ -82,7 +82,7 @@ def evaluate(
     Args:
         unet: the denoiser.
         latents: b clips of f frames.
-        timestep: as the scheduler counts.
+        timestep: as the scheduler counts; or b of them, one for each clip.
         tokens: b f rows of l tokens, clip by clip.
         condition: for ``cross_attention_kwargs``.
     """
@@ -92,6 +92,7 @@ def evaluate(
         sample = unet(video, timestep, tokens, cross_attention_kwargs=kwargs, return_dict=False)[0]
         return rearrange(sample, "b c f h w -> b f c h w")
     rows = latents.flatten(0, 1)
+    timestep = timestep.repeat_interleave(latents.shape[1]) if timestep.ndim else timestep
     sample = unet(rows, timestep, tokens, cross_attention_kwargs=kwargs, return_dict=False)[0]
     return sample.unflatten(0, latents.shape[:2])
 

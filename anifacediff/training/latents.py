@@ -9,6 +9,7 @@ import torch
 from diffusers.models.autoencoders.autoencoder_dc import AutoencoderDC
 from jaxtyping import Float as ArrayFloat
 from jaxtyping import UInt8
+from torch import nn
 
 from anifacediff.conditioning.reference_warp import guide_latents
 from anifacediff.shapes import Float, Int, Tensor
@@ -111,9 +112,9 @@ def _encode(vae: AutoencoderDC, pictures: UInt8[np.ndarray, "*more h w 3"]) -> A
     return latents.unflatten(0, pictures.shape[:-3]).numpy()
 
 
-def fingerprint(vae: AutoencoderDC) -> str:
+def fingerprint(vae: nn.Module) -> str:
     """Tell apart autoencoders by their weights."""
     digest = hashlib.sha256()
     for _, value in sorted(vae.state_dict().items()):
-        digest.update(value.float().contiguous().numpy().tobytes())
+        digest.update(value.float().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]

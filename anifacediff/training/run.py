@@ -2,26 +2,31 @@
 
 import json
 import math
-import shutil
 import time
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from safetensors.torch import save_file
 from torch import nn
-from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from anifacediff.checkpoint import load_strict, read_weights
-from anifacediff.errors import CheckpointError, ConfigurationError, NotFiniteError
+from anifacediff.checkpoint import read_weights
+from anifacediff.errors import NotFiniteError
 from anifacediff.shapes import Float, Tensor
+from anifacediff.training.average import Average
+from anifacediff.training.checkpoints import (
+    begin_checkpoint,
+    checked_step,
+    fill,
+    finish_checkpoint,
+    newest_checkpoint,
+    owned,
+)
 from anifacediff.training.team import Team
 
-_KEPT = 2
 _LOGGED = 25
 _MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 
@@ -85,14 +90,14 @@ class Run:
         fixed = {"learning_rate": schedule.learning_rate, "seed": schedule.seed, "processes": self.team.size}
         self._settings = {**settings, **fixed}
         self._parameters = dict(model.named_parameters())
-        self._average = {name: value.detach().clone() for name, value in self._parameters.items()}
+        self._average = Average(self._parameters)
         self._optimizer = torch.optim.AdamW(
             self._parameters.values(), lr=schedule.learning_rate, betas=(0.9, 0.99), fused=True
         )
         folder.mkdir(parents=True, exist_ok=True)
-        found = sorted(folder.glob("step-*"))
-        if found:
-            self._load(found[-1])
+        found = newest_checkpoint(folder)
+        if found is not None:
+            self._load(found)
 
     def advance(self, loss: Loss) -> float:
         """Take one step, and return its loss.
@@ -115,9 +120,7 @@ class Run:
             raise self._not_finite("gradient", norm)
         self._optimizer.step()
         self.step += 1
-        decay = min(self.schedule.average, (1 + self.step) / (10 + self.step))
-        average, current = (list[Tensor](each.values()) for each in (self._average, self._parameters))
-        get_ema_multi_avg_fn(decay)(average, current, self.step)
+        self._average.update(self.schedule.average, self.step)
         return mean.item()
 
     def _not_finite(self, what: str, value: Tensor) -> NotFiniteError:
@@ -126,42 +129,24 @@ class Run:
             f"checkpoint; look at the data, or begin anew with a learning rate below {self.schedule.learning_rate}."
         )
 
-    @contextmanager
-    def averaged(self) -> Generator[None]:
+    def averaged(self) -> AbstractContextManager[None]:
         """Use the averaged weights for a while."""
-        current = {name: value.data for name, value in self._parameters.items()}
-        for name, value in self._parameters.items():
-            value.data = self._average[name]
-        try:
-            yield
-        finally:
-            for name, value in self._parameters.items():
-                value.data = current[name]
+        return self._average.in_use()
 
     def save(self) -> None:
         """Write a checkpoint, which appears whole or not at all, and remove all but the newest ones."""
-        partial = self.folder / "partial"
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir()
+        partial = begin_checkpoint(self.folder)
         moments = {
             f"{name}.{key}": torch.as_tensor(self._optimizer.state[parameter][key])
             for name, parameter in self._parameters.items()
             if parameter in self._optimizer.state
             for key in _MOMENTS
         }
-        save_file(
-            _owned({name: value.detach() for name, value in self._parameters.items()}), partial / "weights.safetensors"
-        )
-        save_file(_owned(self._average), partial / "average.safetensors")
-        save_file(_owned(moments), partial / "optimizer.safetensors")
-        (partial / "state.json").write_text(
-            json.dumps({"step": self.step, "settings": self._settings}, indent=2) + "\n"
-        )
-        target = self.folder / f"step-{self.step:07d}"
-        shutil.rmtree(target, ignore_errors=True)
-        partial.rename(target)
-        for old in sorted(self.folder.glob("step-*"))[:-_KEPT]:
-            shutil.rmtree(old)
+        weights = {name: value.detach() for name, value in self._parameters.items()}
+        save_file(owned(weights), partial / "weights.safetensors")
+        self._average.save(partial / "average.safetensors")
+        save_file(owned(moments), partial / "optimizer.safetensors")
+        finish_checkpoint(partial, self.step, self._settings)
 
     def log(self, **values: float) -> None:
         """Append a line to ``metrics.jsonl``."""
@@ -169,20 +154,14 @@ class Run:
             file.write(json.dumps({"step": self.step, **values}) + "\n")
 
     def _load(self, checkpoint: Path) -> None:
-        state = _read_state(checkpoint / "state.json")
-        if state["settings"] != self._settings:
-            changed = sorted(dict(set(state["settings"].items()) ^ set(self._settings.items())))
-            raise ConfigurationError(
-                f"{checkpoint}: was begun with another {', '.join(changed)}: {state['settings']}, now "
-                f"{self._settings}. Go on with the same, or train into another folder."
-            )
-        load_strict(_Plain(self._parameters), read_weights(checkpoint / "weights.safetensors"), str(checkpoint))
-        load_strict(_Plain(self._average), read_weights(checkpoint / "average.safetensors"), str(checkpoint))
+        step = checked_step(checkpoint, self._settings)
+        fill(self._parameters, checkpoint / "weights.safetensors")
+        self._average.load(checkpoint / "average.safetensors")
         moments = read_weights(checkpoint / "optimizer.safetensors")
         for name, parameter in self._parameters.items():
             if f"{name}.step" in moments:
                 self._optimizer.state[parameter] = {key: moments[f"{name}.{key}"] for key in _MOMENTS}
-        self.step = state["step"]
+        self.step = step
 
 
 def train(
@@ -223,32 +202,3 @@ def train(
         run.save()
         with run.averaged():
             run.log(**report())
-
-
-class _Plain(nn.Module):
-    """Tensors by name, so that they can be loaded strictly."""
-
-    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
-        super().__init__()
-        self.tensors = tensors
-
-    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
-        return dict(self.tensors)
-
-    def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
-        for name, value in state_dict.items():
-            self.tensors[name].data.copy_(value)
-
-
-def _owned(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: value.contiguous() for name, value in tensors.items()}
-
-
-def _read_state(path: Path) -> dict[str, Any]:
-    try:
-        state = json.loads(path.read_text())
-        return {"step": int(state["step"]), "settings": dict(state["settings"])}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(
-            f"{path}: cannot be read ({error}); remove the folder {path.parent} to go on from the checkpoint before."
-        ) from error
