@@ -295,7 +295,7 @@ class MIMAFacePipeline(AnimationPipeline):
             raise InputError("closed_loop: clips that continue each other have no closed order; leave it off.")
         chain = ClipChain(layout.num_frames, layout.window_size, layout.overlap)
         same_noise = self.config["same_noise"]
-        return stream_chained(clip.begin, self.scheduler, chain=chain, same_noise=same_noise, **options)
+        return stream_chained(clip.begin, chain=chain, same_noise=same_noise, **options)
 
 
 def mimaface_scheduler() -> EulerDiscreteScheduler:

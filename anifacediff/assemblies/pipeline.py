@@ -21,6 +21,7 @@ from diffusers.models.unets.unet_motion_model import UNetMotionModel
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 from PIL import Image
 
+from anifacediff.assemblies.cached_clip import CachedClip
 from anifacediff.assemblies.clip import Clip, Conditions
 from anifacediff.assemblies.exchange import AnimationOutput, GeneratedFrame, Reference, UntrainedWarning
 from anifacediff.assemblies.loading import load_components, load_scheduler, local_folder, read_index
@@ -239,6 +240,8 @@ class AnimationPipeline(DiffusionPipeline):
         eta: float = 0.0,
         start: str | None = None,
         noise: Noise | None = None,
+        scheduler: Scheduler | None = None,
+        cache_interval: int = 1,
         on_window: Callable[[int, int], None] | None = None,
     ) -> Iterator[GeneratedFrame]:
         """Generate a clip whose conditions are prepared, frame after frame.
@@ -258,6 +261,10 @@ class AnimationPipeline(DiffusionPipeline):
                 whose schedule ends in noise alone. What suits the weights if not given.
             noise: from which the frames start, such as :class:`~anifacediff.sampling.GivenNoise` drawn elsewhere, on
                 the pipeline's device and in its precision; then ``seed`` and ``start`` are not looked at.
+            scheduler: in place of the pipeline's own, which stays as it is.
+            cache_interval: evaluate the denoiser whole at every so many steps only, see
+                :class:`~anifacediff.backbone.FeatureCache`; a :class:`~anifacediff.sampling.SamplingPreset` sets this
+                and others for a purpose.
             on_window: called with the windows evaluated so far and in all.
 
         Raises:
@@ -274,7 +281,15 @@ class AnimationPipeline(DiffusionPipeline):
             shape = (int(self.vae.config["latent_channels"]), side, side)
             noise = FrameNoise(seed, shape, self._execution_device, self.unet.dtype, start or self.config["start"])
         steps = self.config["num_inference_steps"] if num_inference_steps is None else num_inference_steps
-        options: dict[str, Any] = {"noise": noise, "num_steps": steps, "eta": eta, "on_window": on_window}
+        options: dict[str, Any] = {
+            "scheduler": self.scheduler if scheduler is None else scheduler,
+            "noise": noise,
+            "num_steps": steps,
+            "eta": eta,
+            "on_window": on_window,
+        }
+        if cache_interval != 1:
+            clip = CachedClip(clip, self.unet, cache_interval)
         layout = Layout(num_frames, window_size, overlap, closed_loop)
         return self.finish(self.denoise(clip, layout, options), clip)
 
@@ -292,9 +307,9 @@ class AnimationPipeline(DiffusionPipeline):
         if layout.closed_loop:
             windows = closed_windows(layout.num_frames, layout.window_size, layout.overlap)
             with torch.no_grad():
-                return iter([denoise_clip(clip, self.scheduler, windows=windows, **options)])
+                return iter([denoise_clip(clip, windows=windows, **options)])
         windows = open_windows(layout.num_frames, layout.window_size, layout.overlap)
-        return stream_latents(clip, self.scheduler, windows=windows, **options)
+        return stream_latents(clip, windows=windows, **options)
 
     def renderer(self, device: torch.device) -> ControlRenderer:
         """The renderer on a device; a copy, since the face model may be in use elsewhere."""

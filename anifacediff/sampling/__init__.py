@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from anifacediff.sampling.noise import FrameNoise as FrameNoise
     from anifacediff.sampling.noise import GivenNoise as GivenNoise
     from anifacediff.sampling.noise import Noise as Noise
+    from anifacediff.sampling.presets import SAMPLING_PRESETS as SAMPLING_PRESETS
+    from anifacediff.sampling.presets import SamplingPreset as SamplingPreset
     from anifacediff.sampling.windows import closed_windows as closed_windows
     from anifacediff.sampling.windows import open_windows as open_windows
 else:
@@ -22,6 +24,7 @@ else:
             "chained": ("ClipChain", "stream_chained"),
             "denoise": ("Denoiser", "denoise_clip", "stream_latents"),
             "noise": ("FrameNoise", "GivenNoise", "Noise"),
+            "presets": ("SAMPLING_PRESETS", "SamplingPreset"),
             "windows": ("closed_windows", "open_windows"),
         },
     )
