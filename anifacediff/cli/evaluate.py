@@ -42,7 +42,7 @@ def evaluate(
     """Measure a pipeline on drawn avatars that it has never seen, under their own motion and under others'.
 
     Writes results.json, table.md and index.html with pictures, all or nothing. Intervals hold 95 % by bootstrap over
-    the avatars.
+    the avatars. An arm or a metric that there is not is answered with the names of all.
 
     [bold]anifacediff evaluate --suite nano -o evaluation[/bold]
 
