@@ -14,9 +14,9 @@ from transformers import CLIPVisionModelWithProjection
 
 from anifacediff.assemblies.anifacediff_clip import AniFaceDiffClip
 from anifacediff.assemblies.exchange import Reference
-from anifacediff.assemblies.loading import local_folder
 from anifacediff.assemblies.parts import PresetName, small_parts, stable_diffusion_parts
 from anifacediff.assemblies.pipeline import AnimationPipeline, Autoencoder, load_for_use
+from anifacediff.assemblies.stable_diffusion import PublicFiles
 from anifacediff.backbone.reference_net import ReferenceNet
 from anifacediff.conditioning.contracts import ControlRenderer
 from anifacediff.conditioning.expression_adapter import ExpressionAdapter
@@ -206,6 +206,7 @@ class AniFaceDiffPipeline(AnimationPipeline):
         *,
         motion_adapter: str | PathLike[str],
         image_encoder: str | PathLike[str],
+        vae: str | PathLike[str] | None = None,
         preset: PresetName = "final",
         image_size: int = 256,
         morphable_model: str = "parametric",
@@ -218,8 +219,11 @@ class AniFaceDiffPipeline(AnimationPipeline):
 
         Args:
             stable_diffusion: folder or Hub id of a Stable Diffusion 1.5 pipeline; its ``unet`` and ``vae`` are used.
-            motion_adapter: folder or Hub id of AnimateDiff's motion modules in diffusers' format.
-            image_encoder: folder or Hub id of a CLIP vision model with projection to the context's width.
+            motion_adapter: folder or Hub id of AnimateDiff's motion modules in diffusers' layout, or a file of
+                AnimateDiff itself, such as ``mm_sd_v15_v2.ckpt`` or ``v3_sd15_mm.ckpt``.
+            image_encoder: folder or Hub id of a CLIP vision model with projection to the context's width, or of a
+                whole CLIP.
+            vae: folder or Hub id of another VAE, such as ``sd-vae-ft-mse``, in place of the pipeline's.
             preset: ``"final"`` or ``"v1"``.
             image_size: height and width in pixels of the pictures.
             morphable_model: registered name of the face model; its expression coefficients drive the adapter.
@@ -227,13 +231,12 @@ class AniFaceDiffPipeline(AnimationPipeline):
             hub_options: of ``huggingface_hub.snapshot_download``.
 
         Raises:
-            CheckpointError: if anything is missing, left over, corrupted, or of another shape.
+            AssetError: if a file of motion modules is damaged, or holds anything but tensors.
+            CheckpointError: if anything is missing, left over, corrupted, of another shape, or of another model.
             InputError: if there is no such preset.
         """
         parts = stable_diffusion_parts(
-            local_folder(stable_diffusion, ("unet", "vae"), **hub_options),
-            motion_adapter=local_folder(motion_adapter, **hub_options),
-            image_encoder=local_folder(image_encoder, **hub_options),
+            PublicFiles.find(stable_diffusion, motion_adapter, image_encoder, vae, **hub_options),
             preset=preset,
             image_size=image_size,
             morphable_model=morphable_model,

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Collection, Mapping
+from fnmatch import fnmatch
 from os import PathLike
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -11,13 +12,20 @@ from diffusers.schedulers.scheduling_utils import SchedulerMixin
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
+from anifacediff.assemblies.published.folders import read_tensors
+from anifacediff.assemblies.published.recognition import looks_like
 from anifacediff.checkpoint import load_pretrained
-from anifacediff.errors import CheckpointError
+from anifacediff.errors import AniFaceDiffError, CheckpointError
 from anifacediff.sampling.denoise import Scheduler
 
 CONFIGS = ("config.json", "scheduler_config.json", "*.safetensors.index.json")
 WEIGHTS = ("diffusion_pytorch_model*.safetensors", "model*.safetensors")
 VARIANTS = ("*.fp16.*", "*.fp16-*", "*.non_ema.*", "*.non_ema-*")
+PICKLES = ("*.bin", "*.ckpt", "*.pt", "*.pth")
+ORIGINAL_LAYOUT = (
+    "diffusers writes a folder from it: from_single_file(...).save_pretrained(...) of StableDiffusionPipeline, or of "
+    "AutoencoderKL for a VAE."
+)
 
 
 def local_folder(source: str | PathLike[str], components: Collection[str] = (), **hub_options: Any) -> Path:
@@ -29,10 +37,15 @@ def local_folder(source: str | PathLike[str], components: Collection[str] = (), 
         hub_options: of ``huggingface_hub.snapshot_download``.
 
     Raises:
-        CheckpointError: if there is no such folder, and no such Hub repository can be reached.
+        CheckpointError: if it is a file, or there is no such folder and no such Hub repository can be reached.
     """
     if Path(source).is_dir():
         return Path(source)
+    if Path(source).is_file():
+        raise CheckpointError(
+            f"{source}: is a single file{_look(Path(source))}, but a folder in the layout of diffusers is needed. "
+            f"{ORIGINAL_LAYOUT}"
+        )
     files = (*CONFIGS, *WEIGHTS)
     within = [f"{name}/{file}" for name in components for file in files]
     try:
@@ -82,10 +95,56 @@ def load_components(folder: Path, kinds: Mapping[str, Any], **options: Any) -> d
     Raises:
         CheckpointError: naming the component whose files are missing, corrupted, or do not fit.
     """
-    missing = [name for name in kinds if not (folder / name).is_dir()]
-    if missing:
-        raise CheckpointError(f"{folder}: has no {', '.join(missing)}; the folder is incomplete.")
-    return {name: load_pretrained(kind, folder / name, **options) for name, kind in kinds.items()}
+    check_subfolders(folder, kinds)
+    return {name: load_component(kind, folder / name, **options) for name, kind in kinds.items()}
+
+
+def load_component(kind: Any, folder: Path, *, beside: tuple[str, ...] = (), **options: Any) -> Any:
+    """Load one component from a folder of its own.
+
+    Args:
+        kind: its class.
+        folder: with its configuration and weights.
+        beside: beginnings of keys that the file may hold beside those of the component.
+        options: given to ``from_pretrained``.
+
+    Raises:
+        CheckpointError: saying what the folder has instead if it has no weights to read; or if a file is corrupted,
+            or keys or shapes differ.
+    """
+    read_config(folder)
+    _check_weights_are_there(folder, kind)
+    return load_pretrained(kind, folder, beside=beside, **options)
+
+
+def check_subfolders(folder: Path, names: Collection[str]) -> None:
+    """Raise :class:`CheckpointError` if a pipeline folder lacks a component; it says what is there instead."""
+    missing = [name for name in names if not (folder / name).is_dir()]
+    if not missing:
+        return
+    files = _named(folder, (*PICKLES, "*.safetensors"))
+    original = f" The original layout, as in {', '.join(files)}, is not read; {ORIGINAL_LAYOUT}" if files else ""
+    raise CheckpointError(f"{folder}: has no {', '.join(missing)}; the folder is incomplete.{original}")
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Read ``config.json`` of a component.
+
+    Raises:
+        CheckpointError: if it is missing or unreadable; it says whether a subfolder has one.
+    """
+    path = folder / "config.json"
+    if not path.is_file():
+        within = sorted(found.parent.name for found in folder.glob("*/config.json"))
+        hint = f"its subfolders {', '.join(within)} have one: give one of those" if within else "it is no component"
+        raise CheckpointError(f"{folder}: has no config.json; {hint}.")
+    try:
+        config = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: cannot be read ({error}).") from error
+    if not isinstance(config, dict):
+        raise CheckpointError(f"{path}: holds a {type(config).__name__}, not settings by name.")
+    return config
 
 
 def load_scheduler(folder: Path) -> Scheduler:
@@ -108,3 +167,44 @@ def load_scheduler(folder: Path) -> Scheduler:
 
 def _is_scheduler(kind: object) -> TypeGuard[type[SchedulerMixin]]:
     return isinstance(kind, type) and issubclass(kind, SchedulerMixin)
+
+
+def _check_weights_are_there(folder: Path, kind: type) -> None:
+    variants = set(_named(folder, VARIANTS))
+    stored = _named(folder, WEIGHTS)
+    pickles = _named(folder, PICKLES)
+    if set(stored) - variants:
+        return
+    if stored:
+        raise CheckpointError(
+            f"{folder}: has only a variant of the weights ({', '.join(stored)}). Get {_usual(stored[0])} too, or give "
+            "the file that name if half precision will do."
+        )
+    if pickles:
+        raise CheckpointError(
+            f"{folder}: has its weights only in {', '.join(pickles)}, and pickles are not read, for they can run code. "
+            f"Get the safetensors file, or convert them: {kind.__name__}.from_pretrained(folder, "
+            "use_safetensors=False).save_pretrained(other_folder)."
+        )
+    raise CheckpointError(
+        f"{folder}: has no weights, {' or '.join(WEIGHTS)}. From the Hub only these are fetched, neither pickles nor "
+        "half-precision variants: the repository may have nothing else."
+    )
+
+
+def _usual(variant: str) -> str:
+    """The name of a file of weights without that of its variant."""
+    return variant.replace(".fp16", "").replace(".non_ema", "")
+
+
+def _named(folder: Path, patterns: Collection[str]) -> list[str]:
+    """Names of the files in a folder that are like one of the patterns."""
+    files = (path.name for path in folder.iterdir() if path.is_file())
+    return sorted(name for name in files if any(fnmatch(name, pattern) for pattern in patterns))
+
+
+def _look(path: Path) -> str:
+    try:
+        return f", which looks like {looks_like(read_tensors(path))}"
+    except AniFaceDiffError:  # the message says what is needed all the same
+        return ""

@@ -3,7 +3,6 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -13,10 +12,9 @@ from diffusers.models.unets.unet_motion_model import UNetMotionModel
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
-from anifacediff.assemblies.loading import load_components
+from anifacediff.assemblies.stable_diffusion import PublicFiles, load_public
 from anifacediff.backbone.reference_net import ReferenceNet
 from anifacediff.backbone.temporal import TemporalModules
-from anifacediff.checkpoint import load_pretrained
 from anifacediff.conditioning.expression_adapter import ExpressionAdapter
 from anifacediff.conditioning.pose_encoder import Placement, PoseEncoder
 from anifacediff.errors import InputError
@@ -43,7 +41,6 @@ PRESETS: dict[PresetName, Preset] = {
     "v1": Preset(align_scale=False, placement="concatenate"),
 }
 
-TEXT_HALF = ("text_model.", "text_projection.", "logit_scale")  # of a whole CLIP checkpoint
 SMALL_VAE: dict[str, object] = {
     "down_block_types": ("DownEncoderBlock2D",) * 4,
     "up_block_types": ("UpDecoderBlock2D",) * 4,
@@ -88,22 +85,12 @@ class Parts:
 
 
 def stable_diffusion_parts(
-    stable_diffusion: Path,
-    *,
-    motion_adapter: Path,
-    image_encoder: Path,
-    preset: PresetName,
-    image_size: int,
-    morphable_model: str,
-    torch_dtype: torch.dtype,
+    files: PublicFiles, *, preset: PresetName, image_size: int, morphable_model: str, torch_dtype: torch.dtype
 ) -> Parts:
     """Load the parts at Stable Diffusion 1.5 size; see :meth:`AniFaceDiffPipeline.from_stable_diffusion`."""
     choice = _choose(preset)
-    kinds = {"vae": AutoencoderKL, "unet": UNet2DConditionModel}
-    loaded = load_components(stable_diffusion, kinds, torch_dtype=torch_dtype)
-    temporal = load_pretrained(TemporalModules, motion_adapter, torch_dtype=torch_dtype)
-    encoder = load_pretrained(CLIPVisionModelWithProjection, image_encoder, beside=TEXT_HALF, torch_dtype=torch_dtype)
-    return assemble(loaded["vae"], encoder, loaded["unet"], temporal, choice, image_size, morphable_model)
+    loaded = load_public(files, torch_dtype)
+    return assemble(loaded.vae, loaded.image_encoder, loaded.unet, loaded.temporal, choice, image_size, morphable_model)
 
 
 def small_parts(*, seed: int, preset: PresetName, image_size: int, morphable_model: str) -> Parts:
