@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from anifacediff.training.dataset import Casting, DrawnSet
 
 train = typer.Typer(
-    help="Train nano on drawn avatars: data, then vae, stage1, stage2, export; and reader, by which it is judged. "
+    help="Train nano on drawn avatars: data, vae, stage1, decoder, stage2, export; and reader, by which it is judged. "
     "Each goes on where it was stopped. `make nano` does all of it.",
     no_args_is_help=True,
 )
@@ -113,6 +113,28 @@ def stage2(
 
 
 @train.command()
+def decoder(
+    out: Folder,
+    steps: Annotated[int, typer.Option(min=1, help="Steps in all, of 16 pictures each.")] = 1_000,
+    identities: Annotated[int, typer.Option(min=1, help="Avatars that are drawn for it.")] = 300,
+    debug: Debug = False,
+) -> None:
+    """Train the autoencoder's decoder on what stage 1 draws, so that it does not show the squares of the latents."""
+    with reported_errors(debug):
+        from anifacediff.training.dataset import DrawnSet
+        from anifacediff.training.decoder import train_decoder
+        from anifacediff.training.export import averaged_nano
+        from anifacediff.training.run import Schedule
+        from anifacediff.training.vae import load_vae
+
+        drawn, held_out = (DrawnSet.open(out / "data" / split).complete() for split in ("train", "held-out"))
+        nano, schedule = averaged_nano(out / "stage1"), Schedule(steps=steps, learning_rate=4e-4)
+        vae = load_vae(out / "vae")
+        train_decoder(out / "decoder", nano, drawn, held_out, vae, schedule, identities=identities)
+        note(f"Trained: {out / 'decoder' / 'model'}.")
+
+
+@train.command()
 def export(
     out: Folder,
     temporal: Annotated[bool, typer.Option("--temporal", help="With the temporal modules of stage 2.")] = False,
@@ -127,7 +149,8 @@ def export(
         nano = averaged_nano(out / "stage1")
         if temporal:
             add_temporal(nano, out / "stage2")
-        write(nano, load_vae(out / "vae"), out / "pipeline")
+        decoder_trained = (out / "decoder" / "model").is_dir()
+        write(nano, load_vae(out / ("decoder" if decoder_trained else "vae")), out / "pipeline")
         note(f"Wrote {out / 'pipeline'}.")
 
 

@@ -51,12 +51,26 @@ def reconstruction_loss(
     with torch.autocast(images.device.type, torch.bfloat16):
         latents = encode(vae, images)
         decoded = decode(vae, latents)
-    latents, error = latents.float(), decoded.float() - images
-    weight = 1 + FACE_WEIGHT * faces
-    edges = error.diff(dim=2).abs()[..., 1:] + error.diff(dim=3).abs()[:, :, 1:]
+    latents = latents.float()
     mean, std = latents.mean((0, 2, 3)), latents.std((0, 2, 3))
     spread = mean.square().mean() + (std - 1).square().mean()
-    return (weight * error.abs()).mean() + EDGE_WEIGHT * (weight[..., 1:, 1:] * edges).mean() + LATENT_WEIGHT * spread
+    return reconstruction_error(decoded.float(), images, faces) + LATENT_WEIGHT * spread
+
+
+def reconstruction_error(
+    decoded: Float[Tensor, "f 3 h w"], images: Float[Tensor, "f 3 h w"], faces: Float[Tensor, "f 1 h w"]
+) -> Float[Tensor, ""]:
+    """L1 of colours and of their differences between neighbours, more of it on faces.
+
+    Args:
+        decoded: what was drawn.
+        images: what it should be.
+        faces: more than zero where errors count more.
+    """
+    error = decoded - images
+    weight = 1 + FACE_WEIGHT * faces
+    edges = error.diff(dim=2).abs()[..., 1:] + error.diff(dim=3).abs()[:, :, 1:]
+    return (weight * error.abs()).mean() + EDGE_WEIGHT * (weight[..., 1:, 1:] * edges).mean()
 
 
 def train_vae(folder: Path, data: DrawnSet, held_out: DrawnSet, schedule: Schedule, *, batch: int = 16) -> None:

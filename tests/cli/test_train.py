@@ -18,7 +18,7 @@ def test_every_step_finds_what_the_one_before_left(tmp_path: Path, monkeypatch: 
     for name in ("HELD_OUT", "HELD_OUT_CLIPS", "CLIPS"):
         monkeypatch.setattr(import_module("anifacediff.cli.train"), name, 2)
     run("data", "-o", tmp_path, "--identities", 2)
-    for step in ("vae", "stage1", "stage2"):
+    for step in ("vae", "stage1", "decoder", "stage2"):
         run(step, "-o", tmp_path, "--steps", 1)
     run("export", "-o", tmp_path, "--temporal")
     pipe = AniFaceDiffPipeline.from_pretrained(tmp_path / "pipeline")
