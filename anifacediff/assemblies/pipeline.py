@@ -82,6 +82,9 @@ class AnimationPipeline(DiffusionPipeline):
     usual_guidance: ClassVar[float] = 1.0
     """The guidance scale where :meth:`stream` is not told."""
 
+    reference_parts: ClassVar[tuple[str, ...]] = ("image_encoder", "prompt", "reference_net")
+    """Components that only :meth:`prepare` uses, once for a clip; names that an assembly does not have are no harm."""
+
     vae: Autoencoder
     unet: UNet2DConditionModel | UNetMotionModel
     scheduler: Scheduler
@@ -142,6 +145,36 @@ class AnimationPipeline(DiffusionPipeline):
     def detach(self) -> None:
         """Give the denoiser back as it was; the pipeline cannot be used afterwards."""
         self._attachments.close()
+
+    def free_reference_parts(self) -> None:
+        """Give up the components that only look at the reference, and with them their memory, whatever the device.
+
+        Clips that are prepared can be generated as before; to prepare others, load the pipeline again. Under
+        diffusers' offload nothing is given up: its hooks take these components off the device themselves.
+        """
+        for name in self.reference_parts:
+            part = getattr(self, name, None)
+            if part is not None and not any(hasattr(module, "_hf_hook") for module in part.modules()):
+                setattr(self, name, None)
+
+    def _check_reference_parts(self) -> None:
+        freed = [name for name in self.reference_parts if name in self.components and getattr(self, name) is None]
+        if freed:
+            raise InputError(
+                f"{', '.join(freed)}: given up after the first clip (free_after_reference); load the pipeline again."
+            )
+
+    def compile_denoiser(self, **options: Any) -> None:
+        """Compile the denoiser for windows of one shape; the first evaluation of each shape waits for it.
+
+        All windows of a clip have one shape. A clip that is shorter than the window is one window of its own length,
+        for which the denoiser is compiled again; after torch's ``recompile_limit`` (8) lengths, further ones run
+        uncompiled.
+
+        Args:
+            options: of ``torch.compile``, such as ``mode`` and ``backend``.
+        """
+        self.unet.forward = torch.compile(self.unet.forward, dynamic=False, **{"fullgraph": True, **options})
 
     @property
     def untrained_parts(self) -> tuple[str, ...]:
@@ -205,6 +238,7 @@ class AnimationPipeline(DiffusionPipeline):
         driving: FaceParameters,
         *,
         guidance_scale: float | None = None,
+        free_after_reference: bool = False,
         **options: Any,
     ) -> Iterator[GeneratedFrame]:
         """Generate frame after frame; memory does not grow with the clip.
@@ -214,6 +248,8 @@ class AnimationPipeline(DiffusionPipeline):
             driving: parameters of the driver's frames; the result has as many.
             guidance_scale: 1 evaluates the denoiser once a step; more contrasts it with one that is told less, see
                 the class. What suits the assembly if not given.
+            free_after_reference: give up what only looks at the reference before denoising begins, see
+                :meth:`free_reference_parts`; for the last clip of a pipeline.
             options: of :meth:`generate`, such as ``num_inference_steps`` and ``seed``.
 
         Raises:
@@ -224,7 +260,10 @@ class AnimationPipeline(DiffusionPipeline):
         """
         if not len(driving):
             raise InputError("driving: the clip has no frames.")
+        self._check_reference_parts()
         clip = self.prepare(reference, driving, self.usual_guidance if guidance_scale is None else guidance_scale)
+        if free_after_reference:
+            self.free_reference_parts()
         return self.generate(clip, len(driving), **options)
 
     def generate(

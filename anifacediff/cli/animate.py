@@ -5,13 +5,17 @@ from typing import Annotated, Literal
 import typer
 
 from anifacediff.cli.options import (
+    Assembly,
+    Compile,
     Debug,
     Device,
     Driving,
     DrivingFace,
+    Dtype,
     Face,
     FramesPerSecond,
     MissingFaces,
+    Model,
     Output,
     Reference,
     ReferenceBox,
@@ -33,18 +37,8 @@ def animate(
     compare: Annotated[
         bool, typer.Option("--compare", help="Write reference, driver, control map and result side by side.")
     ] = False,
-    model: Annotated[
-        str | None,
-        typer.Option("--model", help="Folder or Hub id of a pipeline; if not given, nano, which knows drawn avatars."),
-    ] = None,
-    assembly: Annotated[
-        str | None,
-        typer.Option(
-            "--assembly",
-            help="What kind of pipeline --model is, such as magicportrait (see anifacediff plugins); without --model, "
-            "a small one with random weights shows that it runs.",
-        ),
-    ] = None,
+    model: Model = None,
+    assembly: Assembly = None,
     steps: Annotated[
         int | None, typer.Option("--steps", min=1, max=500, help="Denoising steps; what suits the model if not given.")
     ] = None,
@@ -65,6 +59,8 @@ def animate(
     fps: FramesPerSecond = None,
     tracker: Tracker = None,
     device: Device = None,
+    dtype: Dtype = "float32",
+    compiled: Compile = False,
     debug: Debug = False,
 ) -> None:
     """Give an avatar the pose and expression of a driving clip.
@@ -90,7 +86,9 @@ def animate(
         where = find_device(device)
         from anifacediff.cli.generate import load_pipeline, write_animated
 
-        pipe = load_pipeline(model, assembly, where)
+        pipe = load_pipeline(model, assembly, where, dtype=dtype)
+        if compiled:
+            pipe.compile_denoiser()
         if pipe.untrained_parts:
             warn(
                 f"untrained: {', '.join(pipe.untrained_parts)}. These parts have random weights, so the result shows "

@@ -17,6 +17,8 @@ anifacediff synthetic -o sheet.png --avatars 8 --maps
 
 anifacediff evaluate --suite nano -o evaluation
 
+anifacediff benchmark --frames 24
+
 anifacediff plugins
 
 anifacediff assets list

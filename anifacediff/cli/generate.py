@@ -24,7 +24,9 @@ _SMALLEST = 256
 _LABELS = ("reference", "driver", "control map", "result")
 
 
-def load_pipeline(model: str | None, assembly: str | None, device: torch.device) -> AnimationPipeline:
+def load_pipeline(
+    model: str | None, assembly: str | None, device: torch.device, *, dtype: str = "float32"
+) -> AnimationPipeline:
     """Load a folder or Hub id.
 
     Args:
@@ -32,19 +34,43 @@ def load_pipeline(model: str | None, assembly: str | None, device: torch.device)
             a small one with random weights.
         assembly: registered name of the kind of pipeline, AniFaceDiff if None.
         device: where it runs.
+        dtype: name of torch's type in which the networks compute.
 
     Raises:
         InputError: if the assembly is no :class:`AnimationPipeline`.
     """
-    kind = AniFaceDiffPipeline if assembly is None else registry.assemblies[assembly]
-    if not issubclass(kind, AnimationPipeline):
-        raise InputError(f"--assembly {assembly}: a {kind.__name__} cannot stream animations; see AnimationPipeline.")
+    kind = find_assembly(assembly or "anifacediff")
+    computed = getattr(torch, dtype)
     if model is not None:
-        pipe = kind.from_pretrained(model)
+        pipe = kind.from_pretrained(model, torch_dtype=computed)
     else:
-        pipe = AniFaceDiffPipeline.nano() if assembly is None else kind.untrained()
+        pipe = AniFaceDiffPipeline.nano(torch_dtype=computed) if assembly is None else kind.untrained()
+    return placed(pipe, device, dtype)
+
+
+def find_assembly(name: str) -> type[AnimationPipeline]:
+    """Look up a registered assembly.
+
+    Raises:
+        InputError: if it is no :class:`AnimationPipeline`.
+    """
+    kind = registry.assemblies[name]
+    if not issubclass(kind, AnimationPipeline):
+        raise InputError(f"--assembly {name}: a {kind.__name__} cannot stream animations; see AnimationPipeline.")
+    return kind
+
+
+def placed(pipe: AnimationPipeline, device: torch.device, dtype: str) -> AnimationPipeline:
+    """Bring a pipeline to a device and into a precision, and silence its own progress bar.
+
+    Args:
+        pipe: the pipeline.
+        device: where it runs.
+        dtype: name of torch's type in which the networks compute.
+    """
     pipe.set_progress_bar_config(disable=True)
-    return pipe.to(device)
+    computed = getattr(torch, dtype)
+    return pipe.to(device) if pipe.unet.dtype == computed else pipe.to(device, computed)
 
 
 def write_animated(
@@ -62,7 +88,13 @@ def write_animated(
     with warnings.catch_warnings(), reported_progress("Animating (windows x steps)") as tell, writer:
         warnings.simplefilter("ignore", UntrainedWarning)  # the command has said so
         results = pipe.stream(
-            faces.reference, driving, num_inference_steps=steps, start=start, seed=seed, on_window=tell
+            faces.reference,
+            driving,
+            free_after_reference=True,
+            num_inference_steps=steps,
+            start=start,
+            seed=seed,
+            on_window=tell,
         )
         for picture in _compared(results, faces) if compare else (result.image for result in results):
             writer.write(picture)

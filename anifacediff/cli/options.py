@@ -46,4 +46,24 @@ FramesPerSecond = Annotated[
 ]
 Tracker = Annotated[str | None, typer.Option("--tracker", help="Name of a face tracker, see `anifacediff plugins`.")]
 Device = Annotated[str | None, typer.Option("--device", help="cpu, cuda, mps, ...; the best one found if not given.")]
+Model = Annotated[
+    str | None,
+    typer.Option("--model", help="Folder or Hub id of a pipeline; if not given, nano, which knows drawn avatars."),
+]
+Assembly = Annotated[
+    str | None,
+    typer.Option(
+        "--assembly",
+        help="What kind of pipeline --model is, such as magicportrait (see anifacediff plugins); without --model, "
+        "a small one with random weights shows that it runs.",
+    ),
+]
+Dtype = Annotated[
+    Literal["float32", "bfloat16", "float16"],
+    typer.Option("--dtype", help="Precision of the networks; bfloat16 halves their memory."),
+]
+Compile = Annotated[
+    bool,
+    typer.Option("--compile", help="Compile the denoiser: its first window waits long, later ones are faster."),
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]

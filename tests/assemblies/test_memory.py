@@ -1,0 +1,75 @@
+"""Parts leave the device when their work is done, in every assembly, and the pictures stay the same to the bit."""
+
+import weakref
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+import torch
+from portraits import arrays, faces, portrait, stir
+from torch import nn
+
+from anifacediff import registry
+from anifacediff.assemblies.pipeline import AnimationPipeline
+from anifacediff.errors import InputError
+
+ASSEMBLIES = ("anifacediff", "animate_anyone", "magicportrait", "mimaface")
+
+pytestmark = pytest.mark.filterwarnings("ignore::anifacediff.assemblies.exchange.UntrainedWarning")
+
+
+@pytest.fixture(params=ASSEMBLIES)
+def pipe(request: pytest.FixtureRequest) -> AnimationPipeline:
+    made = registry.assemblies[request.param].untrained(image_size=64)
+    assert isinstance(made, AnimationPipeline)
+    made.set_progress_bar_config(disable=True)
+    stir(made)
+    return made
+
+
+def generate(pipe: AnimationPipeline, **options: bool) -> np.ndarray:
+    return arrays(pipe(portrait(pipe), faces(pipe, 3), num_inference_steps=2, guidance_scale=2.0, **options))
+
+
+def networks(pipe: AnimationPipeline) -> dict[str, nn.Module]:
+    return {name: part for name, part in pipe.components.items() if isinstance(part, nn.Module)}
+
+
+def test_what_looks_at_the_reference_alone_is_given_up(pipe: AnimationPipeline):
+    expected = generate(pipe)
+    held = [weakref.ref(part) for name, part in networks(pipe).items() if name in pipe.reference_parts]
+    assert held
+    found = generate(pipe, free_after_reference=True)
+    assert np.array_equal(found, expected)
+    assert [part() for part in held] == [None] * len(held)
+    with pytest.raises(InputError, match="load the pipeline again"):
+        generate(pipe)
+
+
+def test_the_order_of_offload_names_every_network_once(pipe: AnimationPipeline):
+    assert pipe.model_cpu_offload_seq is not None
+    named = [*pipe.model_cpu_offload_seq.split("->"), *pipe._exclude_from_cpu_offload]
+    assert sorted(named) == sorted(networks(pipe))
+
+
+@pytest.mark.skipif(not find_spec("accelerate"), reason="accelerate is not installed")
+def test_model_offload_gives_the_same_pictures_time_after_time(pipe: AnimationPipeline):
+    expected = generate(pipe)
+    pipe.enable_model_cpu_offload(device="cpu")
+    offloaded = [name for name, part in networks(pipe).items() if hasattr(part, "_hf_hook")]
+    assert set(offloaded) == {*networks(pipe)} - {*pipe._exclude_from_cpu_offload}
+    for _ in range(2):
+        assert np.array_equal(generate(pipe, free_after_reference=True), expected)
+    pipe.remove_all_hooks()
+    assert not any(hasattr(part, "_hf_hook") for part in networks(pipe).values())
+    assert np.array_equal(generate(pipe), expected)
+
+
+def test_sequential_offload_works_with_weights_that_are_there_only_when_they_are_used(pipe: AnimationPipeline):
+    accelerate = pytest.importorskip("accelerate")
+    expected = generate(pipe)
+    for name, part in networks(pipe).items():
+        if name not in pipe._exclude_from_cpu_offload:  # as diffusers does, whose own call refuses a mere CPU
+            accelerate.cpu_offload(part, torch.device("cpu"), offload_buffers=len(part._parameters) > 0)
+    assert np.array_equal(generate(pipe), expected)
+    assert all(parameter.is_meta for parameter in pipe.unet.parameters())

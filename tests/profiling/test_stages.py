@@ -1,0 +1,54 @@
+import copy
+from collections.abc import Callable
+
+import pytest
+import torch
+from portraits import faces, portrait
+
+from anifacediff import registry
+from anifacediff.assemblies.pipeline import AnimationPipeline
+from anifacediff.profiling import Stopwatch, watched
+from anifacediff.profiling.stages import CONDITIONS, DECODE, DENOISER, ENCODE, MAPS, REFERENCE
+
+FRAMES, STEPS = 3, 2
+
+pytestmark = pytest.mark.filterwarnings("ignore::anifacediff.assemblies.exchange.UntrainedWarning")
+
+
+def animate(pipe: AnimationPipeline) -> None:
+    for _ in pipe.stream(portrait(pipe), faces(pipe, FRAMES), num_inference_steps=STEPS):
+        pass
+
+
+@pytest.mark.parametrize("assembly", ["anifacediff", "magicportrait", "mimaface"])
+def test_each_stage_is_seen_and_nothing_is_left_behind(assembly: str):
+    pipe = registry.assemblies[assembly].untrained(image_size=64)
+    assert isinstance(pipe, AnimationPipeline)
+    before, render = copy.copy(vars(pipe)), type(pipe.alignment).render
+    watch = Stopwatch(torch.device("cpu"))
+    with watched(pipe, watch):
+        animate(pipe)
+    spent = watch.spent
+    assert {REFERENCE, ENCODE, MAPS, CONDITIONS, DENOISER, DECODE} <= set(spent)
+    assert (spent[REFERENCE].calls, spent[DENOISER].calls, spent[DECODE].calls) == (1, STEPS, 1)
+    assert all(each.seconds >= 0 for each in spent.values())
+    assert vars(pipe) == before
+    assert type(pipe.alignment).render is render
+    animate(pipe)
+    assert watch.spent[DENOISER] == spent[DENOISER]
+
+
+def test_a_failure_leaves_the_stage(monkeypatch: pytest.MonkeyPatch):
+    pipe = registry.assemblies["anifacediff"].untrained(image_size=64)
+    assert isinstance(pipe, AnimationPipeline)
+    watch = Stopwatch(torch.device("cpu"))
+
+    def broken(*args: object, **kwargs: object) -> Callable[..., object]:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(pipe.unet, "forward", broken)
+    with watched(pipe, watch), pytest.raises(ZeroDivisionError):
+        animate(pipe)
+    with watch.stage("after"):
+        pass
+    assert watch._stack == ["everything else"]
