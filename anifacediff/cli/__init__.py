@@ -1,9 +1,10 @@
-"""The command line: ``align``, ``animate``, ``synthetic``, ``train``, ``evaluate``, ``plugins``, ``assets``."""
+"""The command line: ``align``, ``animate``, ``synthetic``, ``train``, ``evaluate``, ``benchmark``, ``plugins``, ..."""
 
 from anifacediff.cli.align import align
 from anifacediff.cli.animate import animate
 from anifacediff.cli.app import app
 from anifacediff.cli.assets import assets
+from anifacediff.cli.benchmark import benchmark
 from anifacediff.cli.evaluate import evaluate
 from anifacediff.cli.plugins import plugins
 from anifacediff.cli.synthetic import synthetic
@@ -11,7 +12,7 @@ from anifacediff.cli.train import train
 
 __all__ = ["app"]
 
-for _command in (animate, align, synthetic, evaluate, plugins):
-    app.command(no_args_is_help=_command is not plugins)(_command)
+for _command in (animate, align, synthetic, evaluate, benchmark, plugins):
+    app.command(no_args_is_help=_command not in (benchmark, plugins))(_command)
 app.add_typer(train, name="train")
 app.add_typer(assets, name="assets")
