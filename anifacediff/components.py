@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from anifacediff.registry import Loader, hookimpl
+from anifacediff.registry import ByNameOnly, Loader, hookimpl
 
 if TYPE_CHECKING:
     from diffusers.pipelines.pipeline_utils import DiffusionPipeline
@@ -150,7 +150,7 @@ def anifacediff_morphable_models() -> Mapping[str, Loader[Callable[..., "Morphab
 @hookimpl
 def anifacediff_trackers() -> Mapping[str, Loader[Callable[..., "Tracker"]]]:
     """Offer the tracker of drawn avatars."""
-    return {"drawn": _drawn_tracker}
+    return {"drawn": ByNameOnly(_drawn_tracker)}
 
 
 @hookimpl

@@ -56,6 +56,26 @@ Loader: TypeAlias = Callable[[], T]
 PROJECT = "anifacediff"
 PLUGINS_VARIABLE = "ANIFACEDIFF_PLUGINS"
 
+
+@dataclass(frozen=True)
+class ByNameOnly(Generic[T]):
+    """Marks a component that is used where it is asked for by its name, and never chosen by default.
+
+    A hook returns it in place of the loader, for instance of a tracker that needs another tracker to find the face::
+
+        return {"deca": ByNameOnly(_deca_tracker)}
+
+    Attributes:
+        load: the loader.
+    """
+
+    load: Loader[T]
+
+    def __call__(self) -> T:
+        """Load the component."""
+        return self.load()
+
+
 hookspec = HookspecMarker(PROJECT)
 hookimpl = HookimplMarker(PROJECT)
 
@@ -224,6 +244,11 @@ class Catalogue(Mapping[str, T], Generic[T]):
 
     def __contains__(self, name: object) -> bool:
         return len(self._matching(name)) == 1
+
+    def defaults(self) -> tuple[str, ...]:
+        """The names of those that may be chosen by default, which are all but :class:`ByNameOnly`; imports none."""
+        offers = zip(self, self._offers(), strict=True)
+        return tuple(name for name, offer in offers if not isinstance(offer.load, ByNameOnly))
 
     def __repr__(self) -> str:
         return f"<{self.kind}: {', '.join(self) or 'none'}>"

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from anifacediff.tracking.contracts import ManualTracker as ManualTracker
     from anifacediff.tracking.contracts import ParameterTracker as ParameterTracker
     from anifacediff.tracking.contracts import Tracker as Tracker
+    from anifacediff.tracking.default import default_tracker as default_tracker
     from anifacediff.tracking.fit import LandmarkFit as LandmarkFit
     from anifacediff.tracking.fit import reprojection_error as reprojection_error
     from anifacediff.tracking.smoothing import smooth_parameters as smooth_parameters
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from anifacediff.tracking.track import TrackedClip as TrackedClip
     from anifacediff.tracking.track import TrackedImage as TrackedImage
     from anifacediff.tracking.track import TrackingReport as TrackingReport
-    from anifacediff.tracking.track import default_tracker as default_tracker
     from anifacediff.tracking.track import track_clip as track_clip
     from anifacediff.tracking.track import track_faces as track_faces
     from anifacediff.tracking.track import track_image as track_image
@@ -34,13 +34,13 @@ else:
                 "ParameterTracker",
                 "Tracker",
             ),
+            "default": ("default_tracker",),
             "fit": ("LandmarkFit", "reprojection_error"),
             "smoothing": ("smooth_parameters", "smooth_signal"),
             "track": (
                 "TrackedClip",
                 "TrackedImage",
                 "TrackingReport",
-                "default_tracker",
                 "track_clip",
                 "track_faces",
                 "track_image",

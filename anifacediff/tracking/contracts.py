@@ -27,7 +27,7 @@ class DetectedFace:
         landmarks: 68 2, the iBUG landmarks in pixels; the centre of the top-left pixel is (0.5, 0.5).
 
     Raises:
-        InputError: if the landmarks are not 68 finite points.
+        InputError: if the landmarks are not 68 finite points, or the box is not finite.
     """
 
     box: FaceRectangle
@@ -40,6 +40,8 @@ class DetectedFace:
             )
         if not np.isfinite(self.landmarks).all():
             raise InputError("DetectedFace.landmarks: some coordinates are NaN or infinite.")
+        if not np.isfinite(self.box).all():
+            raise InputError(f"DetectedFace.box: an edge is NaN or infinite: {self.box}.")
 
     @classmethod
     def at(cls, landmarks: Float[np.ndarray, "68 2"]) -> "DetectedFace":

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from anifacediff.errors import InputError
 from anifacediff.geometry.contracts import MorphableModel, PartialModel
 from anifacediff.geometry.faces import FaceParameters, PerFrame, PerFrameT
-from anifacediff.shapes import Float, Tensor
+from anifacediff.shapes import Float, Tensor, check_finite
 from anifacediff.tracking.contracts import DetectedFace, ParameterTracker, Tracker
 
 _AT_ONCE = 8  # frames, which are kept as floats: 25 MB each in full HD
@@ -121,6 +121,14 @@ def _checked(tracker: ParameterTracker, images: Tensor, faces: Sequence[Detected
         raise InputError(f"estimate() returned {len(found)} frames of parameters for {len(images)} pictures.")
     if not isinstance(found.camera, PerFrame):
         raise InputError(f"estimate() returned a {type(found.camera).__name__} as camera, which is no PerFrame.")
+    pictured = tuple(images.shape[2:])
+    if tuple(found.canvas) != pictured:
+        raise InputError(
+            f"estimate() answered in pixels of a canvas of {found.canvas} (height, width), but the pictures have "
+            f"{pictured}; move the parameters there."
+        )
+    for name, values in vars(found.camera).items():
+        check_finite(f"FaceParameters.camera.{name}", values)
     return replace(found).to("cpu")  # which looks for NaN again: copies are made without
 
 

@@ -9,12 +9,11 @@ import torch
 from jaxtyping import UInt8
 from numpy.typing import NDArray
 
-from anifacediff.errors import InputError, NoFaceError, SeveralFacesError, UnknownComponentError
+from anifacediff.errors import InputError, NoFaceError, SeveralFacesError
 from anifacediff.geometry.contracts import LandmarkedModel
 from anifacediff.geometry.faces import FaceParameters
 from anifacediff.media.crop import SquareCrop
 from anifacediff.media.images import check_picture
-from anifacediff.registry import registry
 from anifacediff.shapes import Float, Tensor
 from anifacediff.tracking.contracts import DetectedFace, FaceRectangle, ParameterTracker, Tracker, extent
 from anifacediff.tracking.estimates import Estimates, reads
@@ -26,8 +25,6 @@ Picture = UInt8[np.ndarray, "h w 3"]
 Unchecked = NDArray[Any]
 
 _TIGHTEST = 1.25  # the margin of DECA, down to which a crop is shrunk before it reaches over the image's edges
-# The first would see a face in anything, the others need another tracker.
-_BY_NAME_ONLY = ("drawn", "deca", "d3dfr-deep3d", "d3dfr-mimaface")
 _RISE = 0.15  # of the crop's centre over that of the landmarks, in sizes of the face: hair needs room
 
 _BY_HAND = (
@@ -104,8 +101,8 @@ def track_image(
 
     Args:
         image: h w 3, RGB.
-        tracker: finds faces; see :func:`default_tracker`. One that reads this model's parameters itself (a
-            :class:`ParameterTracker`) is asked for them, and nothing is fitted.
+        tracker: finds faces; see :func:`~anifacediff.tracking.default_tracker`. One that reads this model's parameters
+            itself (a :class:`ParameterTracker`) is asked for them, and nothing is fitted.
         model: fitted to the landmarks; may be left out if the tracker reads parameters of its own model.
         face: which face, the largest is 0; needed where there are several.
         margin: side of the crop over the face's size, see :meth:`SquareCrop.around`; 1.8 shows the whole head.
@@ -153,9 +150,9 @@ def track_clip(
 
     Args:
         frames: f of h w 3, RGB. For a progress bar wrap them, for instance in ``rich.progress.track``.
-        tracker: finds faces; see :func:`default_tracker`. One that reads this model's parameters itself (a
-            :class:`ParameterTracker`) is asked for them, a few frames at a time, and nothing is fitted; then each
-            frame has the identity that the tracker reads off it.
+        tracker: finds faces; see :func:`~anifacediff.tracking.default_tracker`. One that reads this model's parameters
+            itself (a :class:`ParameterTracker`) is asked for them, a few frames at a time, and nothing is fitted; then
+            each frame has the identity that the tracker reads off it.
         model: fitted to the landmarks; may be left out if the tracker reads parameters of its own model.
         face: which face of the first frame that shows any, the largest is 0; needed where there are several.
         missing: what to do about frames without the face, see :func:`track_faces`.
@@ -232,28 +229,6 @@ def track_faces(
         image_size=image_size,
         frame_size=frame_size,
     )
-
-
-def default_tracker() -> Tracker:
-    """Build the tracker of an installed plugin: ``"dlib"`` if there is one, else the first by name.
-
-    Some are built when they are asked for by name only: that of drawn avatars, which would see a face in anything,
-    and those that need another tracker to find the face, such as ``"deca"``.
-
-    Raises:
-        UnknownComponentError: if no plugin offers one, saying how to install one.
-    """
-    offered = (name for name in registry.trackers if name.rpartition("/")[2] not in _BY_NAME_ONLY)
-    names = sorted(offered, key=lambda name: (name != "dlib", name))
-    if not names:
-        failed = [f"{plugin.plugin}: {plugin.reason}" for plugin in registry.plugins() if plugin.status != "ok"]
-        why = f" Plugins that were not loaded: {'; '.join(failed)}." if failed else ""
-        raise UnknownComponentError(
-            f'No face tracker is installed. Install one with: pip install "anifacediff[dlib]", or in a clone of the '
-            f"repository: pip install -e plugins/anifacediff-dlib.{why} "
-            "Without one, give landmarks by hand (anifacediff.tracking.track_faces), or ready FaceParameters."
-        )
-    return registry.trackers[names[0]]()
 
 
 def _reading(tracker: Tracker, model: LandmarkedModel | None) -> tuple[LandmarkedModel, Estimates | None]:
@@ -357,7 +332,10 @@ def _check_missing(missing: str) -> None:
 
 def _search(tracker: Tracker, image: Unchecked, where: str) -> tuple[DetectedFace, ...]:
     check_picture(where, image)
-    return tracker(image)
+    try:
+        return tracker(image)
+    except InputError as error:  # such as faces of NaN
+        raise type(error)(f"{_name(tracker)}, {where}: {error}") from error
 
 
 def _choose(found: tuple[DetectedFace, ...], face: int | None, where: str, *, option: str) -> DetectedFace:

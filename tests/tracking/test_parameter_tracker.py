@@ -11,7 +11,7 @@ from linear_head import LinearHead
 
 from anifacediff.errors import InputError
 from anifacediff.geometry.contracts import LandmarkedModel
-from anifacediff.geometry.faces import Box, Camera, FaceParameters, WeakPerspective
+from anifacediff.geometry.faces import Box, Camera, FaceParameters, Similarity, WeakPerspective
 from anifacediff.geometry.morphable import rotation_matrix
 from anifacediff.geometry.perspective import Perspective
 from anifacediff.shapes import Tensor
@@ -89,7 +89,7 @@ class Oracle:
             known.pose[rows],
             known.camera.map(lambda values: values[rows]),
             known.box.map(lambda values: values[rows]),
-            known.canvas,
+            (images.shape[2], images.shape[3]),
             None if known.gaze is None else known.gaze[rows],
         )
 
@@ -222,6 +222,28 @@ class Sly(Confused):
     def spoil(self, found: FaceParameters, expression: Tensor) -> FaceParameters:
         found.expression.copy_(expression)
         return found
+
+
+class Blurred(Confused):
+    """Moves its camera by NaN: copies of a camera are made without looking."""
+
+    def spoil(self, found: FaceParameters, expression: Tensor) -> FaceParameters:
+        shift = Similarity(torch.ones(len(found)), expression[:, :2])
+        return replace(found, camera=found.camera.moved(shift))
+
+
+def test_nan_in_a_camera_names_the_tracker_and_the_frame():
+    with pytest.raises(InputError, match=r"Blurred, frame 10: FaceParameters\.camera\.translation.*NaN"):
+        track_clip(frames(14), tracker=Blurred(truth(14)))
+
+
+def test_parameters_in_pixels_of_something_else_are_refused():
+    class Cropped(Oracle):
+        def estimate(self, images: Tensor, faces: Sequence[DetectedFace]) -> FaceParameters:
+            return replace(super().estimate(images, faces), canvas=(224, 224))
+
+    with pytest.raises(InputError, match=r"Cropped, frame 0:.*\(224, 224\).*the pictures have \(200, 300\)"):
+        track_clip(frames(3), tracker=Cropped(truth(3)))
 
 
 @pytest.mark.parametrize("kind", [Confused, Sly])

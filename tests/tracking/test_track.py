@@ -7,11 +7,10 @@ import pytest
 import torch
 from linear_head import LinearHead
 
-from anifacediff.errors import InputError, NoFaceError, SeveralFacesError, ShapeError, UnknownComponentError
+from anifacediff.errors import InputError, NoFaceError, SeveralFacesError, ShapeError
 from anifacediff.geometry.faces import FaceParameters, WeakPerspective
 from anifacediff.media.crop import SquareCrop
-from anifacediff.registry import registry
-from anifacediff.tracking import DetectedFace, ManualTracker, default_tracker, track_clip, track_faces, track_image
+from anifacediff.tracking import DetectedFace, ManualTracker, track_clip, track_faces, track_image
 from anifacediff.tracking.track import Missing
 
 HEAD = LinearHead()
@@ -191,13 +190,20 @@ def test_smoothing_steadies_the_parameters():
     assert jitter[1] < 0.5 * jitter[0]
 
 
-def test_without_a_tracker_the_error_says_how_to_install_one(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(registry, "trackers", {})
-    with pytest.raises(UnknownComponentError, match=r'pip install "anifacediff\[dlib\]".*-e plugins/anifacediff-dlib'):
-        default_tracker()
+def test_a_face_of_nan_names_the_tracker_and_the_frame():
+    class Lost:
+        number = -1
+
+        def __call__(self, image: np.ndarray) -> tuple[DetectedFace, ...]:
+            self.number += 1
+            face = face_at(150, 100)
+            return (DetectedFace(face.box, face.landmarks * (np.nan if self.number == 2 else 1)),)
+
+    with pytest.raises(InputError, match=r"Lost, frame 2: DetectedFace\.landmarks: .*NaN"):
+        track_clip(frames(4), tracker=Lost(), model=HEAD)
 
 
-def test_dlib_is_preferred_to_trackers_that_come_first(monkeypatch: pytest.MonkeyPatch):
-    trackers = {"a": lambda: ManualTracker(()), "dlib": lambda: ManualTracker((face_at(0, 0),))}
-    monkeypatch.setattr(registry, "trackers", trackers)
-    assert default_tracker()(IMAGE) != ()
+def test_a_box_of_nan_is_refused():
+    face = face_at(150, 100)
+    with pytest.raises(InputError, match=r"DetectedFace\.box.*nan"):
+        DetectedFace((0.0, 0.0, float("nan"), 10.0), face.landmarks)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from anifacediff import hookimpl
+from anifacediff.registry import ByNameOnly
 
 if TYPE_CHECKING:
     from anifacediff.assets.contracts import Asset
@@ -24,7 +25,7 @@ def anifacediff_morphable_models() -> "Mapping[str, Loader[Callable[..., Morphab
 @hookimpl
 def anifacediff_trackers() -> "Mapping[str, Loader[Callable[..., Tracker]]]":
     """Offer the trackers that read the model's parameters with the networks of both systems."""
-    return {"d3dfr-deep3d": _deep3d_tracker, "d3dfr-mimaface": _mimaface_tracker}
+    return {"d3dfr-deep3d": ByNameOnly(_deep3d_tracker), "d3dfr-mimaface": ByNameOnly(_mimaface_tracker)}
 
 
 @hookimpl

@@ -8,8 +8,8 @@ from anifacediff.assets.contracts import Asset
 from anifacediff.assets.store import load
 from anifacediff.checkpoint import load_strict
 from anifacediff.tracking.contracts import Tracker
+from anifacediff.tracking.default import default_tracker
 from anifacediff.tracking.resnet import ResNet50
-from anifacediff.tracking.track import default_tracker
 from anifacediff_bfm import assets
 from anifacediff_bfm.estimator import CoefficientNetwork
 from anifacediff_bfm.layout import SHAPES
@@ -53,7 +53,7 @@ def deep3d_tracker(detector: Tracker | None = None, *, folder: Path | None = Non
         AssetError: if the assets ``"bfm-deep3d"`` and ``"d3dfr-deep3d"`` are not in place or damaged.
     """
     network = _network(assets.d3dfr_deep3d(), DEEP3D, folder)
-    return D3dfrTracker(detector or default_tracker(), deep3d_model(folder=folder), network)
+    return D3dfrTracker(default_tracker() if detector is None else detector, deep3d_model(folder=folder), network)
 
 
 def mimaface_tracker(detector: Tracker | None = None, *, folder: Path | None = None) -> D3dfrTracker:
@@ -67,7 +67,7 @@ def mimaface_tracker(detector: Tracker | None = None, *, folder: Path | None = N
         AssetError: if the assets ``"bfm-mimaface"`` and ``"d3dfr-mimaface"`` are not in place or damaged.
     """
     network = _network(assets.d3dfr_mimaface(), MIMAFACE, folder)
-    return D3dfrTracker(detector or default_tracker(), mimaface_model(folder=folder), network)
+    return D3dfrTracker(default_tracker() if detector is None else detector, mimaface_model(folder=folder), network)
 
 
 def _model(asset: Asset, folder: Path | None) -> BfmModel:

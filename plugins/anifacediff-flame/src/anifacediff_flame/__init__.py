@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from anifacediff import hookimpl
+from anifacediff.registry import ByNameOnly
 
 if TYPE_CHECKING:
     from anifacediff.assets.contracts import Asset
@@ -24,8 +25,8 @@ def anifacediff_morphable_models() -> "Mapping[str, Loader[Callable[..., Morphab
 
 @hookimpl
 def anifacediff_trackers() -> "Mapping[str, Loader[Callable[..., Tracker]]]":
-    """Offer the tracker ``"deca"``."""
-    return {"deca": _deca_tracker}
+    """Offer the tracker ``"deca"``, which another one tells where the face is."""
+    return {"deca": ByNameOnly(_deca_tracker)}
 
 
 @hookimpl

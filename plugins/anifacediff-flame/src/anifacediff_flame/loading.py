@@ -9,7 +9,7 @@ from anifacediff.assets.places import is_in_place
 from anifacediff.assets.store import load
 from anifacediff.checkpoint import load_strict
 from anifacediff.tracking.contracts import Tracker
-from anifacediff.tracking.track import default_tracker
+from anifacediff.tracking.default import default_tracker
 from anifacediff_flame import assets
 from anifacediff_flame.encoder import DecaEncoder
 from anifacediff_flame.files import FLAME_SHAPES, LANDMARK_SHAPES, flame_arrays
