@@ -1,8 +1,6 @@
 """Animate Anyone and AniPortrait, small and with random weights: each condition, and the published order of work."""
 
 import json
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import DDIMScheduler
-from portraits import Portrait, arrays, faces, portrait, stir
+from portraits import Portrait, arrays, assert_same_latents, faces, in_published_order, portrait, recorded, stir
 
 from anifacediff.assemblies.animate_anyone import AnimateAnyonePipeline
 from anifacediff.conditioning.image_tokens import ImageTokens
@@ -45,20 +43,6 @@ def generate(pipe: AnimateAnyonePipeline, reference: Portrait, frames: int = 3, 
 
 def from_pictures(pipe: AnimateAnyonePipeline, reference: Portrait, pictures: np.ndarray, **options: Any) -> np.ndarray:
     return np.stack([frame.image for frame in pipe.stream_pictures(reference.image, pictures, **options)])
-
-
-@contextmanager
-def recorded(pipe: AnimateAnyonePipeline) -> Generator[list[torch.Tensor]]:
-    """The finished latents, which tell more than pictures of 256 shades."""
-    seen, decode = list[torch.Tensor](), pipe.decode
-
-    def record(latents: torch.Tensor) -> np.ndarray:
-        seen.append(latents)
-        return decode(latents)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipe, "decode", record)
-        yield seen
 
 
 def test_one_frame_for_each_driving_frame_even_of_one(pipe: AnimateAnyonePipeline, reference: Portrait):
@@ -137,20 +121,15 @@ def test_the_whole_of_the_published_order(rounded: bool, pipe: AnimateAnyonePipe
     )
     scheduler.set_timesteps(steps)
     assert scheduler.timesteps.tolist() == [999, 499]
-    latents = noise.transpose(0, 1)[None]
-    for timestep in scheduler.timesteps:
-        total, visits = torch.zeros(2, *latents.shape[1:]), torch.zeros(1, 1, frames, 1, 1)
-        for window in ([0, 1, 2, 3], [3, 4, 5, 6], [6, 0, 1, 2]):
-            tokens = token.expand(size, -1, -1)
-            both = torch.cat([torch.zeros_like(tokens), tokens])
-            told = {**seen, **pipe.pose_encoder(pictures[window])}
-            rows = latents[:, :, window].repeat(2, 1, 1, 1, 1)
-            total[:, :, window] += pipe.unet(rows, timestep, both, cross_attention_kwargs=told)[0]
-            visits[:, :, window] += 1
-        without, given = (total / visits).chunk(2)
-        latents = scheduler.step(without + 3.5 * (given - without), timestep, latents, return_dict=False)[0]
-    expected = latents[0].transpose(0, 1)
-    torch.testing.assert_close(torch.cat(found), expected, rtol=0, atol=5e-5 * float(expected.std()))
+
+    def predict(rows: torch.Tensor, timestep: torch.Tensor, window: list[int]) -> torch.Tensor:
+        tokens = token.expand(size, -1, -1)
+        both = torch.cat([torch.zeros_like(tokens), tokens])
+        told = {**seen, **pipe.pose_encoder(pictures[window])}
+        return pipe.unet(rows, timestep, both, cross_attention_kwargs=told)[0]
+
+    windows = ([0, 1, 2, 3], [3, 4, 5, 6], [6, 0, 1, 2])
+    assert_same_latents(found, in_published_order(predict, scheduler, noise, windows, 3.5))
 
 
 def test_bad_pictures_and_too_little_noise(pipe: AnimateAnyonePipeline, reference: Portrait):

@@ -7,10 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from portraits import Portrait, arrays, faces, portrait, stir
+from diffusers import DDIMScheduler
+from portraits import Portrait, arrays, assert_same_latents, faces, in_published_order, portrait, recorded, stir
 
 from anifacediff.assemblies.magicportrait import MagicPortraitPipeline
+from anifacediff.conditioning.facial_alignment import FacialAlignment
 from anifacediff.geometry.faces import Similarity
+from anifacediff.sampling.noise import GivenNoise
 
 SIZE = 64
 pytestmark = pytest.mark.filterwarnings("ignore::anifacediff.assemblies.exchange.UntrainedWarning")
@@ -92,6 +95,75 @@ def test_the_published_and_the_written_form_differ(
     after = pipe.prepare(reference, faces(pipe, 2), 1.0)(latents, timestep, range(2))
     pipe.register_to_config(**{option: usual})
     assert not torch.equal(before, after)
+
+
+def _freed(pipe: MagicPortraitPipeline) -> Any:
+    pipe.detach()
+    return pipe.unet
+
+
+@torch.no_grad()
+def test_the_whole_of_the_published_order(reference: Portrait):
+    """Written out: maps before the reference's camera, closed windows of 12, one prompt for both halves, 3.5."""
+    made = MagicPortraitPipeline.untrained(image_size=SIZE)
+    options = {name: made.config[name] for name in ("image_size", "frame_norm_groups")}
+    pipe = MagicPortraitPipeline(
+        **{name: part for name, part in made.components.items() if name != "unet"},
+        unet=_freed(made),
+        convention="magicportrait-published",
+        round_reference=True,
+        **options,
+    )
+    stir(pipe)
+    frames, steps = 14, 2
+    noise = torch.randn(frames, 4, SIZE // 8, SIZE // 8, generator=torch.Generator().manual_seed(3))
+    driving = faces(pipe, frames)
+    with recorded(pipe) as found:
+        list(pipe.stream(reference, driving, num_inference_steps=steps, closed_loop=True, noise=GivenNoise(noise)))
+
+    latent: Any = pipe.vae.encode(2 * pipe.picture(reference.image) - 1)
+    seen = pipe.reference_net.read(
+        latent.latent_dist.mean * 0.18215, pipe.prompt(), pipe.unet, guidance=True, store_dtype=torch.float16
+    )
+    moved = driving.moved(Similarity(torch.full((frames,), 1.3), torch.full((frames, 2), -9.0)))
+    align = FacialAlignment(
+        pipe.alignment.morphable_model,
+        image_size=SIZE,
+        anchor="camera",
+        convention="deca",
+        maps=("depth", "normal", "shaded"),
+    )
+    maps = align(reference.parameters, moved)
+    assert maps.depth is not None
+    assert maps.normal is not None
+    assert maps.shaded is not None
+    assert maps.normal.min() < 0
+    pictures = torch.cat([maps.depth.expand(-1, 3, -1, -1), maps.normal.clamp(0, 1), maps.shaded.clamp(0, 1)], 1)
+    features = sum(
+        pipe.guidance_encoder.encoders[name](pictures[:, 3 * number : 3 * number + 3])["pose_features"]
+        for number, name in enumerate(("depth", "normal", "shaded"))
+    )
+    assert isinstance(features, torch.Tensor)
+    scheduler: Any = DDIMScheduler(
+        num_train_timesteps=1000,
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="linear",
+        steps_offset=1,
+        clip_sample=False,
+        prediction_type="v_prediction",
+        rescale_betas_zero_snr=True,
+        timestep_spacing="trailing",
+    )
+    scheduler.set_timesteps(steps)
+
+    def predict(rows: torch.Tensor, timestep: torch.Tensor, window: list[int]) -> torch.Tensor:
+        told = {**seen, "pose_features": features[window]}
+        prompts = pipe.prompt().expand(24, -1, -1)
+        return pipe.unet(rows, timestep, prompts, cross_attention_kwargs=told)[0]
+
+    windows = [[number % frames for number in range(start, start + 12)] for start in (0, 11)]
+    assert_same_latents(found, in_published_order(predict, scheduler, noise, windows, 3.5))
 
 
 def test_frames_leave_as_in_one_window_after_the_other(pipe: MagicPortraitPipeline, reference: Portrait):

@@ -8,12 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from portraits import Portrait, arrays, faces, portrait, stir
+from diffusers import EulerDiscreteScheduler
+from portraits import Portrait, arrays, assert_same_latents, faces, in_published_order, portrait, recorded, stir
 
 from anifacediff.assemblies.mimaface import MIMAFaceClip, MIMAFacePipeline, motion_of
+from anifacediff.conditioning.image_tokens import ImageTokens
 from anifacediff.conditioning.motion_identity import MotionIdentity, MotionIdentityModulation
 from anifacediff.errors import InputError
 from anifacediff.geometry.perspective import Perspective
+from anifacediff.sampling.noise import GivenNoise
 from anifacediff.tracking.rotations import axis_angle
 
 SIZE = 64
@@ -67,6 +70,55 @@ def test_a_clip_continues_the_one_before(pipe: MIMAFacePipeline, reference: Port
     shorter = list(pipe.stream(reference, driving[:4], num_inference_steps=2, window_size=4, overlap=1))
     for one, other in zip(whole, shorter, strict=False):
         assert np.array_equal(one.image, other.image)
+
+
+@torch.no_grad()
+def test_the_whole_of_the_published_order(reference: Portrait):
+    """Written out: 13 channels, one noise for every clip, mean tokens, the last frame repeated, 5.0."""
+    pipe, twin = (MIMAFacePipeline.untrained(image_size=SIZE) for _ in range(2))
+    for each in (pipe, twin):
+        stir(each)
+        torch.manual_seed(4)
+        torch.nn.init.normal_(each.unet.conv_in.weight, std=0.05)
+        each.modulation.average_over_clip = True
+    twin.detach()
+    frames, size, steps = 14, 12, 2
+    driving, said = faces(pipe, frames), motion_of(faces(pipe, frames))
+    noise = torch.randn(size, 4, SIZE // 8, SIZE // 8, generator=torch.Generator().manual_seed(3))
+    with recorded(pipe) as found:
+        list(pipe.stream(reference, driving, num_inference_steps=steps, noise=GivenNoise(noise)))
+
+    image_tokens = ImageTokens(twin.image_encoder).patches(twin.picture(reference.image))
+    shaded = twin.alignment(reference.parameters, driving).shaded
+    assert shaded is not None
+    assert shaded.min() == 0  # the background, -1 for the autoencoder
+    scheduler: Any = EulerDiscreteScheduler(
+        num_train_timesteps=1000,
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        prediction_type="epsilon",
+        timestep_spacing="linspace",
+        steps_offset=1,
+    )
+    before, expected = torch.zeros(1, 5, size, SIZE // 8, SIZE // 8), list[torch.Tensor]()
+    for clip in (list(range(12)), [9, 10, 11, 12, *[13] * 8]):
+        posterior: Any = twin.vae.encode(2 * shaded[clip].clamp(0, 1) - 1)
+        maps = (posterior.latent_dist.mode() * 0.18215).transpose(0, 1)[None]
+        rows = MotionIdentity(**{name: value[clip] for name, value in vars(said).items() if value is not None})
+        tokens = torch.stack([twin.modulation(image_tokens, rows)[0]] * size)
+        both, told = torch.cat([torch.zeros_like(tokens), tokens]), torch.cat([maps, before], 1)
+        scheduler.set_timesteps(steps)
+
+        def predict(rows: torch.Tensor, timestep: torch.Tensor, window: list[int]) -> torch.Tensor:
+            joined = torch.cat([rows, told.expand(2, -1, -1, -1, -1)], 1)  # noqa: B023
+            return twin.unet(joined, timestep, both)[0]  # noqa: B023
+
+        latents = in_published_order(predict, scheduler, noise, [list(range(size))], 5.0)
+        expected.append(latents)
+        before = torch.zeros_like(before)
+        before[0, :4, :3], before[0, 4, :3] = latents[-3:].transpose(0, 1), 1
+    assert_same_latents(found, torch.cat([expected[0], expected[1][3:5]]))
 
 
 def test_guidance_contrasts_with_zero_tokens(pipe: MIMAFacePipeline, reference: Portrait):
