@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from anifacediff.backbone.feature_cache import FeatureCache as FeatureCache
     from anifacediff.backbone.inter_clip import InterClipAffinity as InterClipAffinity
     from anifacediff.backbone.inter_clip import LeadingFrames as LeadingFrames
+    from anifacediff.backbone.lora import attach_lora as attach_lora
     from anifacediff.backbone.reference_net import ReferenceFeatures as ReferenceFeatures
     from anifacediff.backbone.reference_net import ReferenceNet as ReferenceNet
     from anifacediff.backbone.temporal import TemporalModules as TemporalModules
@@ -21,6 +22,7 @@ else:
             "contracts": ("ReferenceNetwork", "TemporalNetwork"),
             "feature_cache": ("FeatureCache",),
             "inter_clip": ("InterClipAffinity", "LeadingFrames"),
+            "lora": ("attach_lora",),
             "reference_net": ("ReferenceFeatures", "ReferenceNet"),
             "temporal": ("TemporalModules", "normalise_per_frame"),
         },

@@ -9,7 +9,7 @@ input beside what the layers below gave at the last whole evaluation *of the sam
 Modules that do not run are stood in for by ones that give states of no channels, which cost nothing.
 """
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias, runtime_checkable
@@ -73,7 +73,7 @@ class FeatureCache:
             raise InputError(f"interval, layers: must be at least 1, found {interval} and {layers}.")
         self.interval = interval
         self._windows: dict[tuple[int, ...], _Window] = {}
-        self._calls: Iterator[Any] | None = None
+        self._ahead: list[Any] | None = None  # what the calls of a cached step will read, the next one last
         self._hold: list[Any] | None = None
         *slots, last = _deep(unet, layers)
         self._stand_ins = [*(_Skipped(self, slot) for slot in slots), _Remembered(self, last)]
@@ -121,7 +121,7 @@ class FeatureCache:
             self._windows.pop(key)
             raise
         finally:
-            self._calls = self._hold = None
+            self._ahead = self._hold = None
         if phase == self.interval - 1:
             window.held.clear()
 
@@ -132,7 +132,7 @@ class FeatureCache:
 
     def _begin(self, window: _Window, phase: int) -> None:
         if phase:
-            self._calls = iter(window.held)
+            self._ahead = window.held[::-1]
         elif self.interval > 1:
             window.held.clear()
             self._hold = window.held
@@ -140,7 +140,7 @@ class FeatureCache:
     @property
     def reuses(self) -> bool:
         """Whether the denoiser's deep layers are skipped now."""
-        return self._calls is not None
+        return self._ahead is not None
 
     def recall(self) -> Any:
         """What is held for this call of the denoiser.
@@ -148,14 +148,12 @@ class FeatureCache:
         Raises:
             AttachmentError: if it is called more often than at the window's last whole step.
         """
-        assert self._calls is not None
-        found = next(self._calls, None)
-        if found is None:
+        if not self._ahead:
             raise AttachmentError(
                 "The denoiser is called more often at this step than at the window's last whole one, so that nothing "
                 "is held for it. Enter FeatureCache.window once for each step of a window."
             )
-        return found
+        return self._ahead.pop()
 
     def remember(self, output: Any) -> None:
         """Hold what the deep layers gave, if a step ahead reads it."""
