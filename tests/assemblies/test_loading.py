@@ -14,6 +14,7 @@ from portraits import arrays, faces, portrait
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import CLIPConfig, CLIPModel
+from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from anifacediff.assemblies.anifacediff import AniFaceDiffPipeline
 from anifacediff.assemblies.parts import stable_diffusion_parts
@@ -108,10 +109,12 @@ def find(root: Path, motion: str = "mm_sd_v15_v2.ckpt", vae: str | None = None) 
     return PublicFiles.find(root / "sd", root / motion, root / "clip", None if vae is None else root / vae)
 
 
-def assemble(root: Path, **options: object) -> AniFaceDiffPipeline:
-    usual: dict[str, object] = {"motion_adapter": root / "mm_sd_v15_v2.ckpt", "image_encoder": root / "clip"}
+def assemble(root: Path, vae: Path | None = None) -> AniFaceDiffPipeline:
+    motion, clip = root / "mm_sd_v15_v2.ckpt", root / "clip"
     torch.manual_seed(7)
-    pipe = AniFaceDiffPipeline.from_stable_diffusion(root / "sd", image_size=SIZE, **(usual | options))
+    pipe = AniFaceDiffPipeline.from_stable_diffusion(
+        root / "sd", motion_adapter=motion, image_encoder=clip, vae=vae, image_size=SIZE
+    )
     pipe.set_progress_bar_config(disable=True)
     return pipe
 
@@ -138,7 +141,9 @@ def test_the_vision_half_of_clip(originals: Path):
     pixels = torch.randn(2, 3, 16, 16)
     with torch.no_grad():
         whole = CLIPModel.from_pretrained(originals / "clip").get_image_features(pixels)
-    assert torch.equal(encoder(pixels).image_embeds, getattr(whole, "pooler_output", whole))
+    assert isinstance(whole, BaseModelOutputWithPooling)
+    assert isinstance(whole.pooler_output, Tensor)
+    assert torch.equal(encoder(pixels).image_embeds, whole.pooler_output)
 
 
 def test_the_vae_of_the_pipeline_is_not_needed_beside_another(root: Path):
@@ -166,12 +171,9 @@ def test_motion_modules_in_either_layout_are_the_same(originals: Path, tmp_path:
         again = load_public(find(originals, str(source)), torch.float32).temporal.state_dict()
         assert again.keys() == loaded.state_dict().keys()
         assert all(torch.equal(again[key], tensor) for key, tensor in loaded.state_dict().items())
-    query = weights[
-        "down_blocks.0.motion_modules.0.temporal_transformer.transformer_blocks.0.attention_blocks.1.to_q.weight"
-    ]
-    assert torch.equal(
-        loaded.get_submodule("down_blocks.0.motion_modules.0.transformer_blocks.0.attn2.to_q").weight, query
-    )
+    there, here = "temporal_transformer.transformer_blocks.0.attention_blocks.1", "transformer_blocks.0.attn2"
+    query = loaded.state_dict()[f"down_blocks.0.motion_modules.0.{here}.to_q.weight"]
+    assert torch.equal(query, weights[f"down_blocks.0.motion_modules.0.{there}.to_q.weight"])
 
 
 def test_precision_is_that_asked_for(originals: Path, tmp_path: Path):
@@ -295,7 +297,7 @@ def lora_files(folder: Path) -> tuple[Path, Path]:
 
 def add_lora(unet: UNet2DConditionModel | UNetMotionModel, path: Path) -> None:
     """As the documentation says."""
-    weights, alphas = StableDiffusionLoraLoaderMixin.lora_state_dict(path, unet_config=unet.config)
+    weights, alphas, *_ = StableDiffusionLoraLoaderMixin.lora_state_dict(str(path), unet_config=unet.config)
     StableDiffusionLoraLoaderMixin.load_lora_into_unet(weights, alphas, unet)
 
 
