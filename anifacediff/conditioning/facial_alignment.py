@@ -70,7 +70,8 @@ class FacialAlignment(nn.Module):
         anchor: ``"driving"`` leaves the face where the driver's is; ``"reference"`` puts the first frame's
             face box on the reference's and lets the face move from there (by r times the driver's motion);
             ``"camera"`` sees every frame by the reference's camera, so that the driver's translation and zoom are
-            not taken over.
+            not taken over. All joints turn as the driver's do; those that a tracker does not estimate (DECA and
+            SMIRK: neck and eyes) are at rest.
         convention: the name of a convention of :mod:`anifacediff.geometry.snapshots`.
         maps: which maps to draw: some of ``"normal"``, ``"depth"``, ``"shaded"``.
 

@@ -35,7 +35,7 @@ class ClipChain:
         overlap: frames that a clip shares with the one before.
 
     Raises:
-        InputError: if there is no frame, or a clip has no frame of its own.
+        InputError: if there is no frame, a clip has none, or none of its own.
 
     Source: MIMAFace, section 3.3; the numbers are those of its published code.
     """
@@ -47,6 +47,8 @@ class ClipChain:
     def __post_init__(self) -> None:
         if self.num_frames < 1:
             raise InputError(f"num_frames: a clip needs at least one frame, found {self.num_frames}.")
+        if self.size < 1:
+            raise InputError(f"size: a clip of the chain needs at least one frame, found {self.size}.")
         if not 0 <= self.overlap < self.size:
             raise InputError(
                 f"overlap: must be at least 0 and less than the clip's size {self.size}, found {self.overlap}."

@@ -116,6 +116,8 @@ def test_streamed_clip_by_clip_with_its_progress():
 def test_what_cannot_be_is_named():
     with pytest.raises(InputError, match="num_frames"):
         ClipChain(0)
+    with pytest.raises(InputError, match="size: a clip of the chain needs at least one frame, found 0"):
+        ClipChain(5, size=0, overlap=-1)
     with pytest.raises(InputError, match="overlap"):
         ClipChain(5, 3, 3)
     too_short = GivenNoise(torch.zeros(5, 4, 4, 4))
