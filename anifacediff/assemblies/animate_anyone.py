@@ -245,6 +245,7 @@ class AnimateAnyonePipeline(AnimationPipeline):
         def draw(frames: range) -> Float[Tensor, "f 3 h w"]:
             return torch.cat([self.picture(pictures[frame]) for frame in frames])
 
+        self._check_reference_parts()
         scale = self.usual_guidance if guidance_scale is None else guidance_scale
         return self.generate(self._clip(image, draw, scale), len(pictures), **options)
 

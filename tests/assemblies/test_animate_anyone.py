@@ -150,3 +150,10 @@ def test_detached_the_denoiser_is_as_it_was():
     pipe.detach()
     assert not any(module._forward_hooks for module in (pipe.unet.conv_in, *pipe.unet.down_blocks))
     assert attached != pipe.unet.attn_processors
+
+
+def test_pictures_need_the_parts_that_look_at_the_reference(reference: Portrait):
+    pipe = AnimateAnyonePipeline.untrained(image_size=SIZE)
+    pipe.free_reference_parts()
+    with pytest.raises(InputError, match="given up"):
+        pipe.stream_pictures(reference.image, PICTURES)
