@@ -19,6 +19,7 @@ from anifacediff.errors import AssetError
 
 MOST_BYTES = 2**30
 _HEADER = 128
+_MOST_UNPACKED = 100  # times the file; zeros could be packed to a thousandth
 _TYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 _INT32, _UINT32, _MATRIX, _COMPRESSED = 5, 6, 14, 15
 _CLASSES = {6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13: "u4", 14: "i8", 15: "u8"}
@@ -42,7 +43,7 @@ def read_mat(
     Args:
         path: the file.
         names: of the variables that are wanted.
-        most_bytes: a larger file, or one that unpacks to more, is refused.
+        most_bytes: a larger file is refused, or one that unpacks to more, or to over a hundred times its size.
 
     Returns:
         For each name an array of at least two axes, as in MATLAB, of its type in MATLAB and with the machine's byte
@@ -55,8 +56,9 @@ def read_mat(
     """
     content = memoryview(read_limited(Path(path), most_bytes))
     order = _byte_order(str(path), bytes(content[:_HEADER]))
+    most_unpacked = min(most_bytes, _MOST_UNPACKED * len(content) + 2**20)
     try:
-        found = {name: matrix for name, matrix in _matrices(content[_HEADER:], order, most_bytes) if name in names}
+        found = {name: matrix for name, matrix in _matrices(content[_HEADER:], order, most_unpacked) if name in names}
         missing = [name for name in names if name not in found]
         arrays = {name: _array(name, found[name], order) for name in names if name in found}
     except (ValueError, TypeError, OverflowError, KeyError, struct.error, zlib.error, MemoryError) as error:

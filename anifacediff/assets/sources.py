@@ -71,7 +71,7 @@ def sha256_of(path: Path) -> str:
 def _the_one(asset: Asset, file: AssetFile, among: Sequence[Path]) -> Path:
     fitting = [path for path in among if fnmatch(path.name.lower(), file.name.lower())]
     if len(fitting) != 1:
-        found = ", ".join(path.name for path in fitting or among) or "nothing"
+        found = ", ".join(path.name for path in fitting or among) or "no files at all"
         count = "several files are" if fitting else "no file is"
         raise AssetError(f"{asset.name} consists of {_names(asset)}; {count} called {file.name!r} among {found:.300}.")
     return fitting[0]

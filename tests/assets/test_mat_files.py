@@ -149,3 +149,12 @@ def test_a_missing_or_large_file_is_named(tmp_path: Path):
     path = write(tmp_path / "BFM.mat", {"a": np.zeros(100)}, packed=False)
     with pytest.raises(AssetError, match="larger than 500"):
         read_mat(path, ["a"], most_bytes=500)
+
+
+def test_a_small_file_does_not_unpack_to_a_large_one(tmp_path: Path):
+    path = write(tmp_path / "BFM.mat", {"zeros": np.zeros(2**22), "a": np.ones(2)}, packed=True)
+    assert path.stat().st_size < 2**16
+    with pytest.raises(AssetError, match=r"BFM\.mat: .*takes more than \d+ bytes"):
+        read_mat(path, ("a",))
+    path = write(path, {"zeros": np.zeros(2**16), "a": np.ones(2)}, packed=True)
+    assert read_mat(path, ("a",))["a"].tolist() == [[1, 1]]

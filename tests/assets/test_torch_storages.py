@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from assets.mutate import Call, touch
+from torch._utils import _rebuild_tensor_v2
 from torch.storage import _load_from_bytes
 
 from anifacediff.assets.pickles import unpickle
@@ -79,7 +80,7 @@ def test_storages_are_as_large_as_they_say():
     ],
 )
 def test_tensors_lie_within_their_storage(offset: int, sizes: Any, strides: Any):
-    view = Call(torch._utils._rebuild_tensor_v2, Call(_load_from_bytes, storage(4)), offset, sizes, strides, False, {})
+    view = Call(_rebuild_tensor_v2, Call(_load_from_bytes, storage(4)), offset, sizes, strides, False, {})
     with pytest.raises(AssetError, match="damaged"):
         read(pickle.dumps(view))
 
@@ -87,4 +88,4 @@ def test_tensors_lie_within_their_storage(offset: int, sizes: Any, strides: Any)
 def test_what_is_no_storage_has_no_tensors():
     for what in (np.eye(2), np.array([None]), "text"):
         with pytest.raises(AssetError, match="damaged"):
-            read(pickle.dumps(Call(torch._utils._rebuild_tensor_v2, what, 0, (1,), (1,), False, {})))
+            read(pickle.dumps(Call(_rebuild_tensor_v2, what, 0, (1,), (1,), False, {})))

@@ -160,13 +160,26 @@ def cyclic(content: Content) -> None:
         (cut("shapedirs", (..., slice(0, 150))), "basis"),
         (cut("posedirs", (..., slice(0, 9))), "pose_basis"),
         (put("J_regressor", sparse.csc_matrix((4, 162))), "joint_regressor"),
+        (put("J_regressor", sparse.csc_matrix((5, 2**20))), "J_regressor"),
         (cyclic, "parents"),
         (put("f", np.array([[0, 1, 5000]], np.uint32)), "triangles"),
         (put("shapedirs", None), "'shapedirs'"),
         (put("weights", "none"), "'weights'"),
         (put("kintree_table", np.float64(1.0)), "kintree_table"),
     ],
-    ids=["weights", "template", "basis", "poses", "joints", "cyclic tree", "triangles", "none", "text", "a number"],
+    ids=[
+        "weights",
+        "template",
+        "basis",
+        "poses",
+        "joints",
+        "zeros",
+        "cyclic tree",
+        "triangles",
+        "none",
+        "text",
+        "a number",
+    ],
 )
 def test_arrays_that_do_not_fit_together_are_refused(tmp_path: Path, spoil: Callable[[Content], None], said: str):
     content = flame_content()

@@ -42,6 +42,7 @@ LANDMARK_SHAPES = {
     "inner_barycentric": (51, 3),
 }
 _TRIANGLES = 9976  # of FLAME, in every edition
+_MOST_DENSE = 2**24  # bytes, of a sparse matrix written out; that of FLAME has 5 x 5023 numbers
 
 
 def read_flame(path: Path) -> Converted:
@@ -142,7 +143,10 @@ def _numbers(found: Mapping[str, Any], name: str, path: Path) -> NDArray[Any]:
     value = found.get(name)
     if value is None:
         raise AssetError(f"{path}: has no {name!r} (it has {', '.join(map(str, found)):.200}); another file is meant.")
-    array = value.dense() if isinstance(value, SparseMatrix) else np.asarray(value)
+    try:
+        array = value.dense(most_bytes=_MOST_DENSE) if isinstance(value, SparseMatrix) else np.asarray(value)
+    except (AssetError, ValueError) as error:
+        raise AssetError(f"{path}: {name!r} is no array of FLAME's: {error} Another file is meant.") from error
     if array.dtype.kind not in "iuf":
         raise AssetError(f"{path}: {name!r} holds {array.dtype}, not numbers; another file is meant.")
     return array
