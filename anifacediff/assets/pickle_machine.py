@@ -9,7 +9,7 @@ import io
 from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
-from anifacediff.assets.opcodes import Opcode, read_opcodes
+from anifacediff.assets.opcodes import MOST_OPCODES, Opcode, read_opcodes
 from anifacediff.assets.pickle_values import Global, RefusedError, Unfinished, keys, packed, pairs, values
 
 _LITERALS = {
@@ -49,9 +49,11 @@ class Machine:
 
     Args:
         workshop: makes the objects.
+        most_opcodes: a longer pickle is refused.
     """
 
-    def __init__(self, workshop: Workshop):
+    def __init__(self, workshop: Workshop, *, most_opcodes: int = MOST_OPCODES):
+        self._most_opcodes = most_opcodes
         self._workshop = workshop
         self._stack: list[Any] = []
         self._below: list[list[Any]] = []  # what lies under each mark
@@ -65,7 +67,7 @@ class Machine:
             RefusedError: at an opcode or name that is not supported.
             Exception: of whatever kind a damaged pickle leads to; ``position`` is then the byte of the opcode.
         """
-        for opcode in read_opcodes(stream):
+        for opcode in read_opcodes(stream, self._most_opcodes):
             self.position = opcode.position
             self._step(opcode)
         (result,) = values(self._stack)

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-_LARGE_KEY = 2**60  # Python's hash of an integer is its remainder by 2^61 - 1
+_LARGE_KEY = 60  # bits; Python's hash of an integer is its remainder by 2^61 - 1
+_LARGEST_KEY = 1000  # bits; the hash of an integer takes a time that grows with them, every time
 _MOST_BESIDE_LARGE_KEYS = 100
 
 
@@ -71,8 +72,10 @@ def keys(items: list[Any], *, beside: int = 0) -> list[Any]:
     for item in items:
         if not isinstance(item, str | bytes | int | float | np.integer | np.floating | None):
             raise TypeError(f"a {type(item).__name__} where a key is needed")
-        is_large = isinstance(item, int | np.integer) and abs(int(item)) >= _LARGE_KEY
-        if is_large and beside + len(items) > _MOST_BESIDE_LARGE_KEYS:
+        bits = int(item).bit_length() if isinstance(item, int | np.integer) else 0
+        if bits > _LARGEST_KEY:
+            raise ValueError(f"a key that is a number of {bits} bits")
+        if bits > _LARGE_KEY and beside + len(items) > _MOST_BESIDE_LARGE_KEYS:
             raise ValueError("huge numbers among many keys")
     return items
 

@@ -11,6 +11,7 @@ from anifacediff.assets.pickle_machine import Machine
 from anifacediff.assets.pickle_values import Global, RefusedError
 from anifacediff.assets.torch_parts import LEGACY_MAGIC, check_view
 
+_MOST_OPCODES = 1000  # of each pickle, which describes one storage in about forty
 _DTYPES = {
     **{"torch.DoubleStorage": "<f8", "torch.FloatStorage": "<f4", "torch.HalfStorage": "<f2"},
     **{"torch.LongStorage": "<i8", "torch.IntStorage": "<i4", "torch.ShortStorage": "<i2", "torch.CharStorage": "i1"},
@@ -46,7 +47,7 @@ def read_storage(content: bytes) -> NDArray[Any]:
         ValueError: if the content is damaged or something else.
     """
     stream = io.BytesIO(content)
-    magic, _, _, dtype, keys = (Machine(_StorageParts()).run(stream) for _ in range(5))
+    magic, _, _, dtype, keys = (Machine(_StorageParts(), most_opcodes=_MOST_OPCODES).run(stream) for _ in range(5))
     if magic != LEGACY_MAGIC or not isinstance(dtype, np.dtype) or not isinstance(keys, list) or len(keys) != 1:
         raise ValueError("no storage of torch")
     (count,) = struct.unpack("<q", stream.read(8))

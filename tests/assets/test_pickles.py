@@ -352,6 +352,7 @@ MODULUS = 2**61 - 1  # of Python's hash of numbers
         pickle.dumps({MODULUS * k for k in range(200)}, 2),
         pickle.dumps(dict.fromkeys(np.int64(MODULUS + k) for k in range(200))),
         pickle.dumps({np.complex128(complex(-1000003, 1)): None}),
+        pickle.dumps({2**1001: None}),
         b"N" + b"".join(b"p%d\n" % (k * MODULUS) for k in range(200)) + b".",
     ],
 )

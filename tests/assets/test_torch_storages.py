@@ -89,3 +89,9 @@ def test_what_is_no_storage_has_no_tensors():
     for what in (np.eye(2), np.array([None]), "text"):
         with pytest.raises(AssetError, match="damaged"):
             read(pickle.dumps(Call(_rebuild_tensor_v2, what, 0, (1,), (1,), False, {})))
+
+
+def test_a_long_pickle_describes_no_storage():
+    """Else one of a million opcodes could be gone through for each of a million references to it."""
+    with pytest.raises(AssetError, match="more than 1000 opcodes"):
+        read(pickle.dumps(Call(_load_from_bytes, b"N0" * 1000 + b"N.")))
