@@ -1,5 +1,6 @@
 """Temporal modules: AnimateDiff's attention over frames, put into a stock 2D denoiser and taken out again."""
 
+import inspect
 from typing import Literal
 
 import torch
@@ -103,8 +104,9 @@ class TemporalModules(StrictModel, MotionAdapter):
             config[name] = tuple(kind.replace("Motion", "2D") for kind in config[name])
         # Where num_attention_heads is not given, diffusers reads attention_head_dim as the number of heads.
         config["attention_head_dim"] = config.pop("num_attention_heads")
+        known = inspect.signature(UNet2DConditionModel).parameters  # others would be kept, and tell of motion modules
         with torch.device("meta"):
-            unet = UNet2DConditionModel.from_config(config)
+            unet = UNet2DConditionModel.from_config({name: config[name] for name in config if name in known})
         assert isinstance(unet, UNet2DConditionModel)
         weights = video_unet.state_dict(keep_vars=True)
         unet.load_state_dict({key: value for key, value in weights.items() if "motion_modules" not in key}, assign=True)

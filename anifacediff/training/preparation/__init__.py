@@ -1,0 +1,1 @@
+"""From folders of videos to shards of face crops, parameters, control maps and latents, for training."""
