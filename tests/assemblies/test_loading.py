@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel, UNetMotionModel
-from diffusers.loaders import StableDiffusionLoraLoaderMixin
+from diffusers import AutoencoderKL, UNet2DConditionModel
 from original_motion import original_motion
 from portraits import arrays, faces, portrait
 from safetensors.torch import load_file, save_file
@@ -19,6 +18,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 from anifacediff.assemblies.anifacediff import AniFaceDiffPipeline
 from anifacediff.assemblies.parts import stable_diffusion_parts
 from anifacediff.assemblies.stable_diffusion import PublicFiles, load_public
+from anifacediff.backbone.lora import attach_lora
 from anifacediff.backbone.temporal import TemporalModules
 from anifacediff.errors import AssetError, AttachmentError, CheckpointError
 
@@ -295,29 +295,22 @@ def lora_files(folder: Path) -> tuple[Path, Path]:
     return folder / "diffusers.safetensors", folder / "kohya.safetensors"
 
 
-def add_lora(unet: UNet2DConditionModel | UNetMotionModel, path: Path) -> None:
-    """As the documentation says."""
-    weights, alphas, *_ = StableDiffusionLoraLoaderMixin.lora_state_dict(str(path), unet_config=unet.config)
-    StableDiffusionLoraLoaderMixin.load_lora_into_unet(weights, alphas, unet)
-
-
 @pytest.fixture(scope="module")
 def with_lora(originals: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Tensor]:
     """Files of a LoRA, and what a pipeline that was assembled before it was loaded makes with it."""
     ours, theirs = lora_files(tmp_path_factory.mktemp("lora"))
     pipe = assemble(originals)
     without = generate(pipe)
-    add_lora(pipe.unet, ours)
-    output = generate(pipe)
+    with attach_lora(pipe.unet, ours):
+        output = generate(pipe)
     assert mean_difference(output, without) > 0.1
-    pipe.unet.unload_lora()
     assert mean_difference(generate(pipe), without) < ROUNDING
     return ours, theirs, output
 
 
 def test_lora_in_the_names_of_kohya(originals: Path, with_lora: tuple[Path, Path, Tensor]):
     pipe = assemble(originals)
-    add_lora(pipe.unet, with_lora[1])
+    attach_lora(pipe.unet, with_lora[1])
     assert mean_difference(generate(pipe), with_lora[2]) < ROUNDING
 
 
@@ -328,7 +321,7 @@ def test_lora_on_a_denoiser_that_has_its_motion_modules_may_come_first(
     parts = stable_diffusion_parts(
         find(originals), preset="final", image_size=SIZE, morphable_model="parametric", torch_dtype=torch.float32
     )
-    add_lora(parts.unet, with_lora[0])
+    attach_lora(parts.unet, with_lora[0])
     pipe = AniFaceDiffPipeline(**vars(parts))
     pipe.set_progress_bar_config(disable=True)
     assert mean_difference(generate(pipe), with_lora[2]) < ROUNDING
@@ -336,14 +329,14 @@ def test_lora_on_a_denoiser_that_has_its_motion_modules_may_come_first(
 
 def test_lora_before_the_motion_modules_is_refused(originals: Path, with_lora: tuple[Path, Path, Tensor]):
     unet = make_unet()
-    add_lora(unet, with_lora[0])
+    attach_lora(unet, with_lora[0])
     with pytest.raises(AttachmentError, match="carries LoRA weights"):
         TemporalModules.for_unet(unet).inflate(unet)
 
 
 def test_a_fused_lora_is_saved_with_the_pipeline(originals: Path, with_lora: tuple[Path, Path, Tensor], tmp_path: Path):
     pipe = assemble(originals)
-    add_lora(pipe.unet, with_lora[0])
+    attach_lora(pipe.unet, with_lora[0])
     pipe.unet.fuse_lora()
     pipe.unet.unload_lora()
     fused = generate(pipe)
@@ -354,3 +347,26 @@ def test_a_fused_lora_is_saved_with_the_pipeline(originals: Path, with_lora: tup
     stored = loaded.unet.state_dict()
     assert all(torch.equal(stored[key], tensor) for key, tensor in pipe.unet.state_dict().items())
     assert mean_difference(generate(loaded), fused) < ROUNDING
+
+
+def test_a_lora_of_the_first_convolution_is_fused_before_the_pipeline_is_built(originals: Path):
+    lora = {
+        "unet.conv_in.lora_A.weight": torch.randn(2, 4, 3, 3),
+        "unet.conv_in.lora_B.weight": torch.randn(32, 2, 1, 1),
+    }
+    with pytest.raises(AttachmentError, match="conv_in, where a component of ours is attached"):
+        attach_lora(assemble(originals).unet, lora)
+    parts = stable_diffusion_parts(
+        find(originals), preset="final", image_size=SIZE, morphable_model="parametric", torch_dtype=torch.float32
+    )
+    before = parts.unet.conv_in.weight.clone()
+    attach_lora(parts.unet, lora)
+    parts.unet.fuse_lora()
+    parts.unet.unload_lora()
+    change = torch.einsum(
+        "rchw,or->ochw", lora["unet.conv_in.lora_A.weight"], lora["unet.conv_in.lora_B.weight"][..., 0, 0]
+    )
+    torch.testing.assert_close(parts.unet.conv_in.weight, before + change)
+    assert torch.equal(parts.reference_net.conv_in.weight, before)
+    pipe = AniFaceDiffPipeline(**vars(parts))
+    assert not hasattr(pipe.unet, "peft_config")
