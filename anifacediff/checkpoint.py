@@ -7,6 +7,7 @@ from typing import Any
 
 from diffusers.configuration_utils import ConfigMixin
 from diffusers.models.modeling_utils import ModelMixin
+from diffusers.utils.import_utils import is_accelerate_available
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
@@ -55,6 +56,9 @@ def _load_and_check(
     kind: Any, source: str | PathLike[str] | None, options: Mapping[str, Any], beside: tuple[str, ...] = ()
 ) -> Any:
     options = {"use_safetensors": True, **options, "output_loading_info": True}
+    of_diffusers = not isinstance(kind, type) or issubclass(kind, ModelMixin)  # super() is no type
+    if of_diffusers and not is_accelerate_available():
+        options.setdefault("low_cpu_mem_usage", False)  # else every model tells the user to install accelerate
     try:
         model, info = kind.from_pretrained(source, **options)
     except Exception as error:  # whatever a malformed file makes the loaders stumble over

@@ -267,14 +267,16 @@ class Catalogue(Mapping[str, T], Generic[T]):
                 f"registry.{self.kind}: several plugins offer {name!r}; ask for one of {choices}."
             )
         if not matching:
-            raise UnknownComponentError(f"registry.{self.kind}: nothing is called {name!r}. {self._candidates(name)}")
+            raise UnknownComponentError(
+                f"{self.kind.replace('_', ' ')}: nothing is called {name!r}. {self._candidates(name)}"
+            )
         return matching[0]
 
     def _candidates(self, name: str) -> str:
         known = list(self)
         close = get_close_matches(name, known, n=len(known) or 1)
         ordered = close + [other for other in known if other not in close]
-        available = f"Available: {', '.join(map(repr, ordered))}." if known else "No plugin offers any."
+        available = f"Available: {', '.join(map(repr, ordered))}." if known else "No installed plugin offers any."
         absent = [f"{status.plugin!r}: {status.reason}" for status in self._discover().plugins if status.status != "ok"]
         return f"{available} Plugins that were not loaded: {'; '.join(absent)}." if absent else available
 

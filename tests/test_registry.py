@@ -96,10 +96,10 @@ def test_an_unknown_name_lists_close_names_first_and_plugins_that_failed():
     with pytest.raises(UnknownComponentError) as caught:
         registry_of(heads, broken).morphable_models["flame2"]
     assert str(caught.value) == (
-        "registry.morphable_models: nothing is called 'flame2'. Available: 'flame', 'flames', 'alpha'. "
+        "morphable models: nothing is called 'flame2'. Available: 'flame', 'flames', 'alpha'. "
         "Plugins that were not loaded: 'broken': ImportError: no module named flame_core."
     )
-    with pytest.raises(UnknownComponentError, match="No plugin offers any"):
+    with pytest.raises(UnknownComponentError, match="No installed plugin offers any"):
         registry_of(heads).trackers["flame"]
 
 

@@ -14,6 +14,7 @@ from transformers import CLIPVisionModelWithProjection
 
 from anifacediff.assemblies.anifacediff_clip import AniFaceDiffClip
 from anifacediff.assemblies.exchange import Reference
+from anifacediff.assemblies.loading import without_bars
 from anifacediff.assemblies.parts import PresetName, small_parts, stable_diffusion_parts
 from anifacediff.assemblies.pipeline import AnimationPipeline, Autoencoder, load_for_use
 from anifacediff.assemblies.stable_diffusion import PublicFiles
@@ -197,7 +198,8 @@ class AniFaceDiffPipeline(AnimationPipeline):
         Raises:
             CheckpointError: if the package's files are incomplete.
         """
-        return cls.from_pretrained(NANO, torch_dtype=torch_dtype)
+        with without_bars():
+            return cls.from_pretrained(NANO, torch_dtype=torch_dtype)
 
     @classmethod
     def from_stable_diffusion(

@@ -1,7 +1,8 @@
 """Pipeline folders in diffusers' layout, read strictly and without running anything found in them."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Generator, Mapping
+from contextlib import contextmanager
 from fnmatch import fnmatch
 from os import PathLike
 from pathlib import Path
@@ -11,6 +12,7 @@ import diffusers
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from transformers.utils.logging import disable_progress_bar, enable_progress_bar, is_progress_bar_enabled
 
 from anifacediff.assemblies.published.folders import read_tensors
 from anifacediff.assemblies.published.recognition import looks_like
@@ -163,6 +165,18 @@ def load_scheduler(folder: Path) -> Scheduler:
     if not isinstance(scheduler, Scheduler):
         raise CheckpointError(f"{path}: {name!r} is no scheduler of diffusers {diffusers.__version__} that fits.")
     return scheduler
+
+
+@contextmanager
+def without_bars() -> Generator[None]:
+    """Keep transformers from showing a bar for each model that it loads, where loading takes no time."""
+    shown = is_progress_bar_enabled()
+    disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            enable_progress_bar()
 
 
 def _is_scheduler(kind: object) -> TypeGuard[type[SchedulerMixin]]:

@@ -63,7 +63,7 @@ def list_assets(
         for entry in entries:
             _print(entry, out)
         if not entries:
-            note("No plugin needs any.")
+            note("No installed plugin needs any.")
 
 
 @assets.command()

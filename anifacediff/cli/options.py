@@ -22,7 +22,11 @@ Driving = Annotated[
 ]
 Output = Annotated[
     Path,
-    typer.Option("-o", "--output", help="What to write: .mp4, .webm, .gif, or no suffix for a folder of PNG images."),
+    typer.Option(
+        "-o",
+        "--output",
+        help="What to write: .mp4, .webm, .gif, or no suffix for a folder of PNG images; a file there is replaced.",
+    ),
 ]
 Face = Annotated[
     int | None,

@@ -83,4 +83,4 @@ def _cell(row: Row) -> str:
 
 def _figure(value: float) -> str:
     """Write about three digits."""
-    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}" if abs(value) >= 1 else f"{value:.3f}"
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}" if abs(value) > 1 else f"{value:.3f}"

@@ -196,7 +196,7 @@ def check_writable(path: str | os.PathLike[str], *, inputs: Iterable[str | os.Pa
     if suffix and path.is_dir():
         raise OutputError(f"{path}: a folder of this name is in the way. Choose another name.")
     if not suffix and path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise OutputError(f"{path}: exists and is not an empty folder. Choose a new name for the folder of images.")
+        raise OutputError(f"{path}: exists and is not an empty folder. Choose a new name.")
     if not path.parent.is_dir():
         raise OutputError(f"{path}: there is no folder {path.parent}. Create it first.")
     try:

@@ -39,7 +39,7 @@ class PluginCase(Case[PluginStatus]):
 def is_loaded(case: PluginCase) -> None:
     """The registry finds the plugin, and could load it."""
     status = case.made()
-    require(status.status == "ok", f"the plugin is {status.status}: {status.reason}.")
+    require(status.status == "ok", f"the plugin was not loaded ({status.status}): {status.reason}.")
     require(status.components, "the plugin offers nothing; its hooks return empty mappings.")
 
 

@@ -287,7 +287,7 @@ def test_bad_options_name_the_allowed_ones() -> None:
         align(anchor="face")
     with pytest.raises(InputError, match=r"convention: expected one of anifacediff, .*; found 'flame'"):
         align(convention="flame")
-    with pytest.raises(InputError, match="maps: expected a tuple of one or more of normal, depth, shaded"):
+    with pytest.raises(InputError, match="maps: expected one or more of normal, depth, shaded"):
         align(maps=("albedo",))
     with pytest.raises(InputError, match="image_size: expected a positive number of pixels, found 0"):
         FacialAlignment(Card(), image_size=0)

@@ -31,7 +31,7 @@ def test_a_task_has_a_table_of_arms_and_metrics():
         "",
         "| arm | psnr [dB] | ssim |",
         "| --- | ---: | ---: |",
-        "| truth | 100.0 (99.5 to 100.0) | 0.988 (0.900 to 1.00) |",
+        "| truth | 100.0 (99.5 to 100.0) | 0.988 (0.900 to 1.000) |",
         "| <copy> | 1.23 |  |",
     ]
     assert cross.lines == [["truth", "-12.3 (-13.0 to -12.0)"]]
