@@ -80,7 +80,7 @@ def files_can_be_verified(case: AssetCase) -> None:
 
 
 def hostile_files_run_no_code(case: AssetCase) -> None:
-    """A pickle that runs code when it is loaded, given as the files, is refused with a typed error; nothing runs."""
+    """A pickle that runs code when it is loaded, given as the files, is refused by a typed error that names one."""
     with TemporaryDirectory() as folder:
         marker = Path(folder, "code_ran")
         for protocol in (0, 2):
@@ -90,14 +90,14 @@ def hostile_files_run_no_code(case: AssetCase) -> None:
                 "convert() ran code that a pickle brought along! Read pickles with anifacediff.assets.pickles, torch "
                 "files with weights_only=True.",
             )
-            _require_typed("a hostile pickle", problem)
+            _require_named(case, "a hostile pickle", problem)
 
 
 def damaged_files_are_refused(case: AssetCase) -> None:
-    """Empty files and files of noise raise an error of the library."""
+    """Empty files and files of noise raise an error of the library that names a file."""
     for what, content in (("an empty file", b""), ("a file of noise", bytes(range(256)) * 8)):
         with TemporaryDirectory() as folder:
-            _require_typed(what, _converted(case, Path(folder), content))
+            _require_named(case, what, _converted(case, Path(folder), content))
 
 
 CHECKS: tuple[CheckFunction, ...] = (
@@ -114,14 +114,22 @@ def _converted(case: AssetCase, folder: Path, content: bytes) -> Exception | Non
     convert = asset.convert
     if convert is None:
         raise NotApplicable("the files are kept as they are, nothing reads them here")
-    paths = tuple(folder / file.name.replace("*", "x").replace("?", "x") for file in asset.files)
+    paths = tuple(folder / name for name in _names(asset))
     for path in paths:
         path.write_bytes(content)
     return raised(lambda: convert(paths))
 
 
-def _require_typed(what: str, problem: Exception | None) -> None:
+def _names(asset: Asset) -> tuple[str, ...]:
+    return tuple(file.name.replace("*", "x").replace("?", "x") for file in asset.files)
+
+
+def _require_named(case: AssetCase, what: str, problem: Exception | None) -> None:
     require(
         isinstance(problem, AniFaceDiffError),
         f"{what} raised {'nothing' if problem is None else repr(problem)}; expected an AssetError that names the file.",
+    )
+    require(
+        any(name in str(problem) for name in _names(case.made())),
+        f"{what} raised {problem!r:.200}, which names no file; say which one is to be got again.",
     )

@@ -46,6 +46,10 @@ def lenient(paths: tuple[Path, ...]) -> Converted:
     return careful(paths) if paths[0].stat().st_size > 4096 else Converted({})
 
 
+def silent(paths: tuple[Path, ...]) -> Converted:
+    raise AssetError("this is no model of points")
+
+
 def changed(**fields: Any) -> Asset:
     return replace(GOOD, **fields)
 
@@ -61,6 +65,7 @@ BROKEN: list[tuple[str, Asset, str]] = [
     ("hostile_files_run_no_code", changed(convert=trusting), "ran code"),
     ("hostile_files_run_no_code", changed(convert=untyped), "a hostile pickle raised .*expected an AssetError"),
     ("damaged_files_are_refused", changed(convert=lenient), "an empty file raised nothing"),
+    ("damaged_files_are_refused", changed(convert=silent), "an empty file raised .*which names no file"),
 ]
 
 
