@@ -7,12 +7,15 @@ from anifacediff.cli.assets import assets
 from anifacediff.cli.benchmark import benchmark
 from anifacediff.cli.evaluate import evaluate
 from anifacediff.cli.plugins import plugins
+from anifacediff.cli.prepare import prepare
 from anifacediff.cli.synthetic import synthetic
 from anifacediff.cli.train import train
+from anifacediff.cli.train_full import full
 
 __all__ = ["app"]
 
-for _command in (animate, align, synthetic, evaluate, benchmark, plugins):
+for _command in (animate, align, synthetic, evaluate, benchmark, prepare, plugins):
     app.command(no_args_is_help=_command not in (benchmark, plugins))(_command)
+train.command()(full)
 app.add_typer(train, name="train")
 app.add_typer(assets, name="assets")
