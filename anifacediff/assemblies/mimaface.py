@@ -51,6 +51,10 @@ def motion_of(driving: FaceParameters) -> MotionIdentity:
     Angles turn the global joint: R = R_z R_y R_x. The translation is the perspective camera's, counted from the
     published camera's place; of a camera without perspective, where the model's origin is seen, from the middle of the
     canvas, in units of the model.
+
+    These are the head's in the picture, its roll included. The published code tells those in the aligned crop that they
+    were read off; to have it so, put them into ``given`` of what :meth:`MIMAFacePipeline.prepare` returns, and give that
+    to :meth:`MIMAFacePipeline.generate`.
     """
     rotation = rotation_matrix(driving.pose[:, 0])
     sideways = torch.asin(-rotation[:, 2, 0].clamp(-1, 1))

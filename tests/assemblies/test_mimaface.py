@@ -165,6 +165,24 @@ def test_what_else_is_known_of_the_reference_is_told(reference: Portrait):
     assert not torch.equal(tokens(known[0]), tokens(known[1]))
 
 
+def test_motion_may_be_told_as_read_off_the_crops(pipe: MIMAFacePipeline, reference: Portrait):
+    driving = faces(pipe, 3)
+    clip = pipe.prepare(reference, driving, 5.0)
+
+    def latents(given: MotionIdentity) -> torch.Tensor:
+        with recorded(pipe) as found:
+            list(pipe.generate(replace(clip, given=given), 3, num_inference_steps=2))
+        return torch.cat(found)
+
+    with recorded(pipe) as usual:
+        generate(pipe, reference)
+    assert torch.equal(latents(motion_of(driving)), torch.cat(usual))
+    told = replace(motion_of(driving), angles=torch.zeros(3, 3))
+    assert not torch.equal(latents(told), torch.cat(usual))
+    with pytest.raises(InputError, match="angles: these weights were made with it"):
+        latents(replace(told, angles=None))
+
+
 def test_angles_are_those_of_turns_about_x_then_y_then_z(pipe: MIMAFacePipeline):
     x, y, z = 0.3, -0.5, 0.2
 
