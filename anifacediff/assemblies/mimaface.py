@@ -53,8 +53,8 @@ def motion_of(driving: FaceParameters) -> MotionIdentity:
     canvas, in units of the model.
 
     These are the head's in the picture, its roll included. The published code tells those in the aligned crop that they
-    were read off; to have it so, put them into ``given`` of what :meth:`MIMAFacePipeline.prepare` returns, and give that
-    to :meth:`MIMAFacePipeline.generate`.
+    were read off; to have it so, put them into ``given`` of what :meth:`MIMAFacePipeline.prepare` returns, and give
+    that to :meth:`MIMAFacePipeline.generate`.
     """
     rotation = rotation_matrix(driving.pose[:, 0])
     sideways = torch.asin(-rotation[:, 2, 0].clamp(-1, 1))
