@@ -28,7 +28,7 @@ class CachedClip:
         if not isinstance(clip, Clip):
             raise InputError(
                 f"cache_interval: a {type(clip).__name__} is denoised clip after clip, for which there is no feature "
-                f"cache, found {interval}; leave it at 1."
+                f"cache, found {interval}; leave it at 1. The presets quality and balanced do without."
             )
         self._clip = clip
         self._cache = FeatureCache(unet, interval=interval)

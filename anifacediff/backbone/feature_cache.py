@@ -102,7 +102,9 @@ class FeatureCache:
         return Attachment(undo)
 
     @contextmanager
-    def window(self, frames: Sequence[int], timestep: Float[Tensor, ""] | Int[Tensor, ""] | float) -> Generator[None]:
+    def window(
+        self, frames: Sequence[int], timestep: Float[Tensor, ""] | Int[Tensor, ""] | float | int
+    ) -> Generator[None]:
         """Say of which window the calls of the denoiser within are, and at which step.
 
         Args:

@@ -42,6 +42,14 @@ def animate(
     steps: Annotated[
         int | None, typer.Option("--steps", min=1, max=500, help="Denoising steps; what suits the model if not given.")
     ] = None,
+    preset: Annotated[
+        Literal["quality", "balanced", "fast", "preview", "lcm"] | None,
+        typer.Option(
+            "--preset",
+            help="Fewer steps by a better scheduler (balanced), cached features besides (fast), fewest steps "
+            "(preview), or steps for a latent consistency model (lcm). --steps goes before its number of steps.",
+        ),
+    ] = None,
     start: Annotated[
         Literal["noise", "shared", "zeros"] | None,
         typer.Option(
@@ -72,6 +80,8 @@ def animate(
 
     [bold]anifacediff animate avatar.png talk.mp4 -o out.mp4 --compare --steps 10 --seed 3[/bold]
 
+    [bold]anifacediff animate avatar.png talk.mp4 -o out.mp4 --preset fast[/bold]
+
     [bold]anifacediff animate avatar.png frames/ -o out.gif --fps 12 --model path/to/pipeline[/bold]
     """
     with reported_errors(debug):
@@ -100,5 +110,5 @@ def animate(
         faces = find_faces(
             request, media, fitted, image_size=max(256, pipe.config["image_size"]), margin=pipe.config["crop_margin"]
         )
-        write_animated(writer, faces, pipe, steps=steps, start=start, seed=seed, compare=compare)
+        write_animated(writer, faces, pipe, steps=steps, preset=preset, start=start, seed=seed, compare=compare)
         note(f"Wrote {output}.")

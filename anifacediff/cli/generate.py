@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from anifacediff.cli.faces import Faces
 from anifacediff.cli.report import reported_progress
 from anifacediff.errors import InputError
 from anifacediff.media import VideoWriter, side_by_side
+from anifacediff.sampling import SAMPLING_PRESETS
 
 Picture = UInt8[np.ndarray, "h w 3"]
 
@@ -79,6 +81,7 @@ def write_animated(
     pipe: AnimationPipeline,
     *,
     steps: int | None,
+    preset: str | None,
     start: str | None,
     seed: int,
     compare: bool,
@@ -91,13 +94,18 @@ def write_animated(
             faces.reference,
             driving,
             free_after_reference=True,
-            num_inference_steps=steps,
             start=start,
             seed=seed,
             on_window=tell,
+            **_sampling(pipe, preset, steps),
         )
         for picture in _compared(results, faces) if compare else (result.image for result in results):
             writer.write(picture)
+
+
+def _sampling(pipe: AnimationPipeline, preset: str | None, steps: int | None) -> dict[str, Any]:
+    options = {} if preset is None else SAMPLING_PRESETS[preset].options(pipe)
+    return options if steps is None else {**options, "num_inference_steps": steps}
 
 
 def _compared(results: Iterable[GeneratedFrame], faces: Faces) -> Iterator[Picture]:

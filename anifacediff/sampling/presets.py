@@ -68,6 +68,8 @@ class SamplingPreset:
                 f"scheduler: a {type(usual).__name__} has no configuration from which a {self.scheduler.__name__} "
                 "could take the noise schedule; give the pipeline a scheduler of diffusers."
             )
+        # Without the list of values that its author left out: the other class would put in defaults of its own.
+        config = {name: value for name, value in config.items() if name != "_use_default_values"}
         return self.scheduler.from_config(config, **self.scheduler_options)  # pyright: ignore[reportAttributeAccessIssue]
 
 
