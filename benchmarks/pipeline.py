@@ -1,9 +1,12 @@
 """Time AniFaceDiff's denoiser beside the bare one it is attached to, at full or small size, with random weights.
 
-Prints for each precision the seconds of one evaluation of a window, its ratio to the stock ``UNetMotionModel``
-with nothing attached, and the peak memory of the device; then the frames per second of a whole run::
+Prints for each precision the seconds of one evaluation of a window, of all processor cores together and by the clock,
+their ratio to the stock ``UNetMotionModel`` with nothing told (the two take turns), the difference of the prediction
+from that of the first precision, and the peak memory; then the frames per second of a whole run::
 
     python benchmarks/pipeline.py [--size full] [--device cuda] [--dtypes float32 bfloat16] [--compile]
+
+At full size ReferenceNet shares the denoiser's weights until the precision changes, to fit into small machines.
 """
 
 import argparse
@@ -12,15 +15,15 @@ import resource
 import statistics
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from full_size import Portrait, faces, full_image_encoder, full_unet, full_vae
+from turning_head import Portrait, faces
 
-from anifacediff.assemblies.anifacediff import AniFaceDiffPipeline
-from anifacediff.assemblies.parts import PRESETS, assemble, small_parts
-from anifacediff.backbone.temporal import TemporalModules
+from anifacediff.assemblies import AniFaceDiffPipeline
+from anifacediff.profiling import FULL_SIZE
+from anifacediff.shapes import Tensor
 
 
 def main() -> None:
@@ -38,62 +41,68 @@ def main() -> None:
     warnings.simplefilter("ignore")
     print(f"{platform.processor() or platform.machine()}, {device_name(options.device)}; torch {torch.__version__}")
     pipe = build(options.size, options.image_size, options.device)
-    print("dtype      bare s   ours s   ratio   peak GiB")
+    if options.compile:
+        pipe.compile_denoiser()
+    print("dtype      core s bare   ours  ratio    clock s bare   ours  ratio   difference   peak GiB", flush=True)
+    first = None
     for name in options.dtypes:
         pipe.to(dtype=getattr(torch, name))
-        report(pipe, name, options)
+        predicted = report(pipe, name, options, first)
+        first = predicted if first is None else first
 
 
 def build(size: str, image_size: int, device: str) -> AniFaceDiffPipeline:
-    with torch.device(device):
-        if size == "small":
-            parts = small_parts(seed=0, preset="final", image_size=image_size, morphable_model="parametric")
-            return AniFaceDiffPipeline(**vars(parts)).to(device)
-        unet = full_unet()
-        parts = assemble(
-            full_vae(),
-            full_image_encoder(),
-            unet,
-            TemporalModules.for_unet(unet),
-            PRESETS["final"],
-            image_size,
-            "parametric",
-            everything=True,
-        )
-    return AniFaceDiffPipeline(**vars(parts)).to(device)
+    torch.manual_seed(0)
+    if size == "small":
+        return AniFaceDiffPipeline.untrained(image_size=image_size).to(device)
+    pipe = FULL_SIZE["anifacediff"](image_size)
+    assert isinstance(pipe, AniFaceDiffPipeline)
+    own = pipe.unet.state_dict(keep_vars=True)
+    shared = {key: own[key] for key in pipe.reference_net.state_dict()}
+    pipe.reference_net.load_state_dict(shared, assign=True)
+    return pipe.to(device)
 
 
 @torch.no_grad()
-def report(pipe: AniFaceDiffPipeline, dtype: str, options: argparse.Namespace) -> None:
+def report(pipe: AniFaceDiffPipeline, dtype: str, options: argparse.Namespace, first: Tensor | None) -> Tensor:
     reference, driving = Portrait(np.zeros((256, 256, 3), np.uint8), faces(pipe, 1)), faces(pipe, options.frames)
     clip = pipe.prepare(reference, driving, 1.0)
     side = options.image_size // 8
-    latents = torch.randn(options.frames, 4, side, side, device=options.device, dtype=pipe.unet.dtype)
+    noise = torch.randn(options.frames, 4, side, side, generator=torch.Generator().manual_seed(0))
+    latents = noise.to(options.device, pipe.unet.dtype)
     frames, timestep = range(options.frames), torch.tensor(500, device=options.device)
     video, context = latents.transpose(0, 1)[None], clip.token.expand(options.frames, -1, -1)
-    if options.compile:
-        pipe.unet.compile(fullgraph=True)
     if options.device == "cuda":
         torch.cuda.reset_peak_memory_stats()
-    ours = seconds(lambda: clip(latents, timestep, frames), options)
-    bare = seconds(lambda: pipe.unet(video, timestep, context), options)
-    print(f"{dtype:9}  {bare:6.3f}   {ours:6.3f}   {ours / bare:5.2f}   {peak_gib(options.device):8.2f}")
+    predicted = clip(latents, timestep, frames).float()
+    core, clock = seconds(
+        (lambda: pipe.unet(video, timestep, context), lambda: clip(latents, timestep, frames)), options
+    )
+    off = 0.0 if first is None else ((predicted - first).norm() / first.norm()).item()
+    print(
+        f"{dtype:9}     {core[0]:8.3f} {core[1]:6.3f}  {core[1] / core[0]:5.3f}       {clock[0]:8.3f} {clock[1]:6.3f}  "
+        f"{clock[1] / clock[0]:5.3f}   {off:10.1e}   {peak_gib(options.device):8.2f}",
+        flush=True,
+    )
     if options.clip:
         start = time.perf_counter()
         made = sum(1 for _ in pipe.stream(reference, faces(pipe, options.clip), num_inference_steps=options.steps))
         print(f"  {made} frames of {options.image_size} px, {options.steps} steps: {time.perf_counter() - start:.1f} s")
+    return predicted
 
 
-def seconds(call: Callable[[], object], options: argparse.Namespace) -> float:
-    """The median time of a call, after one to warm up."""
-    times: list[float] = []
-    for _ in range(options.repeats + 1):
-        start = time.perf_counter()
-        call()
-        if options.device == "cuda":
-            torch.cuda.synchronize()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times[1:])
+def seconds(calls: Sequence[Callable[[], object]], options: argparse.Namespace) -> tuple[list[float], list[float]]:
+    """The median times of some calls that take turns: of all cores together, and by the clock."""
+    times: list[list[tuple[float, float]]] = [[] for _ in calls]
+    for _ in range(options.repeats):
+        for call, taken in zip(calls, times, strict=True):
+            core, clock = time.process_time(), time.perf_counter()
+            call()
+            if options.device == "cuda":
+                torch.cuda.synchronize()
+            taken.append((time.process_time() - core, time.perf_counter() - clock))
+    core, clock = zip(*(map(statistics.median, zip(*taken, strict=True)) for taken in times), strict=True)
+    return list(core), list(clock)
 
 
 def peak_gib(device: str) -> float:

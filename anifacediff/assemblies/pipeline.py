@@ -174,7 +174,8 @@ class AnimationPipeline(DiffusionPipeline):
         Args:
             options: of ``torch.compile``, such as ``mode`` and ``backend``.
         """
-        self.unet.forward = torch.compile(self.unet.forward, dynamic=False, **{"fullgraph": True, **options})
+        settings: dict[str, Any] = {"dynamic": False, "fullgraph": True, **options}
+        self.unet.forward = torch.compile(self.unet.forward, **settings)
 
     @property
     def untrained_parts(self) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """Every assembly at Stable Diffusion 1.5 size with random weights: as slow and as large as with the true ones."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -12,7 +13,7 @@ from anifacediff.assemblies.anifacediff import AniFaceDiffPipeline
 from anifacediff.assemblies.animate_anyone import AnimateAnyonePipeline
 from anifacediff.assemblies.magicportrait import MagicPortraitPipeline, magicportrait_scheduler
 from anifacediff.assemblies.mimaface import MIMAFacePipeline, mimaface_scheduler
-from anifacediff.assemblies.parts import PRESETS, assemble, widen_input
+from anifacediff.assemblies.parts import PRESETS, PresetName, assemble, widen_input
 from anifacediff.assemblies.pipeline import AnimationPipeline
 from anifacediff.backbone.inter_clip import InterClipAffinity
 from anifacediff.backbone.reference_net import ReferenceNet
@@ -51,10 +52,10 @@ def full_image_encoder() -> CLIPVisionModelWithProjection:
     return CLIPVisionModelWithProjection(config).eval()
 
 
-def _anifacediff(image_size: int) -> AnimationPipeline:
+def _anifacediff(image_size: int, preset: PresetName = "final") -> AnimationPipeline:
     still = full_unet()
     networks = (full_vae(), full_image_encoder(), still, TemporalModules.for_unet(still))
-    parts = assemble(*networks, PRESETS["final"], image_size, "parametric", everything=True)
+    parts = assemble(*networks, PRESETS[preset], image_size, "parametric", everything=True)
     return AniFaceDiffPipeline(**vars(parts))
 
 
@@ -105,9 +106,10 @@ def _mimaface(image_size: int) -> AnimationPipeline:
 FULL_SIZE: Mapping[str, Callable[[int], AnimationPipeline]] = MappingProxyType(
     {
         "anifacediff": _anifacediff,
+        "anifacediff_v1": partial(_anifacediff, preset="v1"),
         "animate_anyone": _animate_anyone,
         "magicportrait": _magicportrait,
         "mimaface": _mimaface,
     }
 )
-"""Makes a pipeline for pictures of a height and width in pixels, by the registered name of its assembly."""
+"""Makes a pipeline for pictures of a height and width in pixels, by the name of its assembly (and preset)."""

@@ -59,7 +59,13 @@ def _watch_method(stack: ExitStack, watch: Stopwatch, owner: object, method: str
 
 
 def _watch_module(stack: ExitStack, watch: Stopwatch, module: nn.Module, stage: str) -> None:
-    before = module.register_forward_pre_hook(lambda *_: watch.enter(stage))
-    after = module.register_forward_hook(lambda *_: watch.leave(), always_call=True)
+    def enter(*_: object) -> None:
+        watch.enter(stage)
+
+    def leave(*_: object) -> None:
+        watch.leave()
+
+    before = module.register_forward_pre_hook(enter)
+    after = module.register_forward_hook(leave, always_call=True)
     stack.callback(before.remove)
     stack.callback(after.remove)

@@ -5,22 +5,22 @@ import pytest
 import torch
 from portraits import arrays, faces, portrait
 
-from anifacediff import registry
-from anifacediff.assemblies.pipeline import AnimationPipeline
+from anifacediff.assemblies import AniFaceDiffPipeline, AnimateAnyonePipeline, MagicPortraitPipeline, MIMAFacePipeline
+
+ASSEMBLIES = (AniFaceDiffPipeline, AnimateAnyonePipeline, MagicPortraitPipeline, MIMAFacePipeline)
 
 pytestmark = pytest.mark.filterwarnings("ignore::anifacediff.assemblies.exchange.UntrainedWarning")
 
 
-def generate(assembly: str, dtype: torch.dtype) -> np.ndarray:
-    pipe = registry.assemblies[assembly].untrained(image_size=64)
-    assert isinstance(pipe, AnimationPipeline)
+def generate(assembly: int, dtype: torch.dtype) -> np.ndarray:
+    pipe = ASSEMBLIES[assembly].untrained(image_size=64)
     pipe.set_progress_bar_config(disable=True)
     pipe.to(dtype=dtype)
     return arrays(pipe(portrait(pipe), faces(pipe, 3), num_inference_steps=2)).astype(float)
 
 
-@pytest.mark.parametrize("assembly", ["anifacediff", "animate_anyone", "magicportrait", "mimaface"])
-def test_half_precision_is_close_to_float32(assembly: str):
+@pytest.mark.parametrize("assembly", range(len(ASSEMBLIES)), ids=lambda index: ASSEMBLIES[index].__name__)
+def test_half_precision_is_close_to_float32(assembly: int):
     exact = generate(assembly, torch.float32)
     bfloat16 = np.abs(generate(assembly, torch.bfloat16) - exact).mean()
     float16 = np.abs(generate(assembly, torch.float16) - exact).mean()

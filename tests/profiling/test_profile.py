@@ -35,8 +35,15 @@ def counted_step(pipe: AniFaceDiffPipeline) -> int:
     """All that is counted in a run of one step, less what its other parts take; of the denoiser itself."""
     work: list[int] = []
     with counted_work() as count:
-        before = pipe.unet.register_forward_pre_hook(lambda *_: work.append(-count()))
-        after = pipe.unet.register_forward_hook(lambda *_: work.append(count()))
+
+        def begin(*_: object) -> None:
+            work.append(-count())
+
+        def end(*_: object) -> None:
+            work.append(count())
+
+        before = pipe.unet.register_forward_pre_hook(begin)
+        after = pipe.unet.register_forward_hook(end)
         for _ in pipe.stream(portrait(pipe), faces(pipe, 3), num_inference_steps=1, guidance_scale=1.0):
             pass
     before.remove()

@@ -5,12 +5,12 @@ import pytest
 import torch
 from portraits import faces, portrait
 
-from anifacediff import registry
-from anifacediff.assemblies.pipeline import AnimationPipeline
+from anifacediff.assemblies import AniFaceDiffPipeline, AnimationPipeline, MagicPortraitPipeline, MIMAFacePipeline
 from anifacediff.profiling import Stopwatch, watched
 from anifacediff.profiling.stages import CONDITIONS, DECODE, DENOISER, ENCODE, MAPS, REFERENCE
 
 FRAMES, STEPS = 3, 2
+ASSEMBLIES = (AniFaceDiffPipeline, MagicPortraitPipeline, MIMAFacePipeline)
 
 pytestmark = pytest.mark.filterwarnings("ignore::anifacediff.assemblies.exchange.UntrainedWarning")
 
@@ -20,10 +20,9 @@ def animate(pipe: AnimationPipeline) -> None:
         pass
 
 
-@pytest.mark.parametrize("assembly", ["anifacediff", "magicportrait", "mimaface"])
-def test_each_stage_is_seen_and_nothing_is_left_behind(assembly: str):
-    pipe = registry.assemblies[assembly].untrained(image_size=64)
-    assert isinstance(pipe, AnimationPipeline)
+@pytest.mark.parametrize("assembly", range(len(ASSEMBLIES)), ids=lambda index: ASSEMBLIES[index].__name__)
+def test_each_stage_is_seen_and_nothing_is_left_behind(assembly: int):
+    pipe = ASSEMBLIES[assembly].untrained(image_size=64)
     before, render = copy.copy(vars(pipe)), type(pipe.alignment).render
     watch = Stopwatch(torch.device("cpu"))
     with watched(pipe, watch):
@@ -39,8 +38,7 @@ def test_each_stage_is_seen_and_nothing_is_left_behind(assembly: str):
 
 
 def test_a_failure_leaves_the_stage(monkeypatch: pytest.MonkeyPatch):
-    pipe = registry.assemblies["anifacediff"].untrained(image_size=64)
-    assert isinstance(pipe, AnimationPipeline)
+    pipe = AniFaceDiffPipeline.untrained(image_size=64)
     watch = Stopwatch(torch.device("cpu"))
 
     def broken(*args: object, **kwargs: object) -> Callable[..., object]:
