@@ -121,3 +121,18 @@ def test_five_points_of_68() -> None:
     landmarks = np.arange(136, dtype=np.float64).reshape(1, 68, 2)
     expected = [[75, 76], [87, 88], [60, 61], [96, 97], [108, 109]]
     np.testing.assert_array_equal(five_points(landmarks)[0], expected)
+
+
+def test_a_face_of_a_few_pixels_is_not_cut_out_of_a_gigantic_picture() -> None:
+    height, width = 1080, 1920
+    down, across = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
+    ramp = torch.stack([across / width, down / height, torch.zeros_like(down)])[None]
+    points = 0.05 * (POINTS - POINTS.mean(1, keepdim=True)) + torch.tensor([900.0, 500.0], dtype=torch.float64)
+    crop = PoseCrop()
+    found = crop.align(points, canvas=(height, width))
+    assert float(found.scale) > 14  # the picture enlarged as a whole would take 5 GB
+    cut = crop.sample(ramp, found, size=224)
+    corners = torch.tensor([[[0.5, 0.5], [223.5, 0.5], [100.5, 200.5]]], dtype=torch.float64)
+    for (x, y), (left, top) in zip(found.inverse()(corners)[0].tolist(), corners[0].tolist(), strict=True):
+        assert cut[0, 0, int(top), int(left)] == pytest.approx(x / width, abs=1e-4)
+        assert cut[0, 1, int(top), int(left)] == pytest.approx(y / height, abs=1e-4)

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from anifacediff.shapes import Float, Tensor, check_shape
 from anifacediff_bfm.alignment import Alignment, check_extent
 
+_MOST_ENLARGED = 4.0  # times, of a whole picture; the crops of larger enlargements are sampled alone
 _CORNERS = ((36, 39), (42, 45), (30, 30), (48, 48), (54, 54))
 
 TEMPLATE = (
@@ -77,12 +78,7 @@ class TemplateCrop:
     def sample(
         self, images: Float[Tensor, "f 3 h w"], crops: Alignment, *, size: int
     ) -> Float[Tensor, "f 3 {size} {size}"]:
-        centers = torch.arange(size, dtype=crops.shift.dtype, device=crops.shift.device) + 0.5
-        grid = torch.stack(torch.meshgrid(centers, centers, indexing="xy"), dim=-1).flatten(0, 1)
-        there = crops.inverse()(grid.expand(len(crops), -1, -1)).unflatten(1, (size, size)).to(images)
-        height, width = images.shape[2:]
-        across = there * (2 / there.new_tensor((width, height))) - 1
-        return F.grid_sample(images, across, mode="bilinear", align_corners=False)
+        return _sampled(images, crops, size)
 
 
 @dataclass(frozen=True)
@@ -123,9 +119,24 @@ class PoseCrop:
         return torch.cat([_resampled(images[i : i + 1], crops[i : i + 1], size) for i in range(len(images))])
 
 
+def _sampled(images: Tensor, crops: Alignment, size: int) -> Tensor:
+    """Sample pictures bilinearly at the centres of the crops' pixels."""
+    centers = torch.arange(size, dtype=crops.shift.dtype, device=crops.shift.device) + 0.5
+    grid = torch.stack(torch.meshgrid(centers, centers, indexing="xy"), dim=-1).flatten(0, 1)
+    there = crops.inverse()(grid.expand(len(crops), -1, -1)).unflatten(1, (size, size)).to(images)
+    height, width = images.shape[2:]
+    across = there * (2 / there.new_tensor((width, height))) - 1
+    return F.grid_sample(images, across, mode="bilinear", align_corners=False)
+
+
 def _resampled(image: Tensor, crop: Alignment, size: int) -> Tensor:
-    """Scale one picture with antialiasing, and cut whole pixels out of it."""
+    """Scale one picture with antialiasing, and cut whole pixels out of it.
+
+    A face of a few pixels is sampled where it is: enlarged as a whole, a picture in full HD would take gigabytes.
+    """
     scale = float(crop.scale)
+    if scale > _MOST_ENLARGED:
+        return _sampled(image, crop, size)
     scaled = F.interpolate(image, scale_factor=scale, mode="bicubic", antialias=True, recompute_scale_factor=False)
     left, top = (-round(shift) for shift in crop.shift[0].tolist())
     right, bottom = left + size - scaled.shape[3], top + size - scaled.shape[2]
