@@ -87,6 +87,7 @@ class PoseCrop:
 
     It lies on whole pixels of the scaled picture, as published. There the scaled picture's sides are cut to whole
     pixels and the scale with them, by less than one pixel of the crop; here the scale stays what it is.
+    Where the picture would be enlarged more than fourfold, the crop is sampled bilinearly instead.
 
     Attributes:
         unit: pixels of the crop for one unit of the standard face.
