@@ -123,7 +123,7 @@ class Studio:
         return {kind: to_pictures(maps) for kind, maps in kinds.items() if maps is not None}
 
     @torch.no_grad()
-    def _latents(self, pictures: UInt8[np.ndarray, "f h w 3"]) -> Float[Tensor, "f c h w"] | None:
+    def _latents(self, pictures: UInt8[np.ndarray, "f h w 3"]) -> Float[Tensor, "f c h2 w2"] | None:
         if not self.preparation.vae:
             return None
         images = torch.from_numpy(pictures).permute(0, 3, 1, 2).to(self._pipe.vae.device, self._pipe.vae.dtype) / 255
