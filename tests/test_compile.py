@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch._dynamo import config as dynamo_config
 from torch._dynamo.utils import counters
 
-from anifacediff.backbone import ReferenceNet, TemporalModules
+from anifacediff.backbone import FeatureCache, ReferenceNet, TemporalModules
 from anifacediff.conditioning import ExpressionAdapter, PoseEncoder
 
 FRAMES = 3
@@ -131,3 +131,22 @@ def check_against_eager(
     torch.testing.assert_close(found, predict(denoiser, video, conditions, guidance=guidance, seed=seed))
     without = {name: value for name, value in conditions.items() if name != "expression_tokens"}
     assert not torch.allclose(found, predict(denoiser, video, without, guidance=guidance, seed=seed), atol=1e-3)
+
+
+def test_a_feature_cache_compiles_to_a_whole_and_a_short_graph():
+    unet = make_unet()
+    compiled = torch.compile(unet, fullgraph=True, backend="eager")
+
+    def steps(call: Any) -> list[Tensor]:
+        cache, outputs = FeatureCache(unet, interval=2), list[Tensor]()
+        for step in range(4):
+            with cache.attach(), cache.window(range(FRAMES), 9 - step):
+                outputs.append(predict(call, False, None, guidance=False, seed=step))
+        return outputs
+
+    expected = steps(unet)
+    for _ in range(2):
+        for found, eager in zip(steps(compiled), expected, strict=True):
+            torch.testing.assert_close(found, eager)
+    assert counters["stats"]["unique_graphs"] == 2
+    assert not counters["graph_break"]

@@ -31,8 +31,10 @@ class LayeredDenoiser(Protocol):
     """``UNet2DConditionModel``, ``UNetMotionModel``, or one with the same blocks; compiled or not."""
 
     down_blocks: nn.ModuleList
-    mid_block: nn.Module | None
     up_blocks: nn.ModuleList
+
+    @property
+    def mid_block(self) -> object: ...
 
 
 @dataclass
@@ -230,7 +232,7 @@ def _deep(unet: LayeredDenoiser, layers: int) -> list[Slot]:
             f"{layers} layers needs one block and as many layers at least."
         )
     first, *lower = unet.down_blocks
-    middle = () if unet.mid_block is None else (unet.mid_block,)
+    middle = (unet.mid_block,) if isinstance(unet.mid_block, nn.Module) else ()
     slots = [*_layers(first, layers - 1, None), *_samplers(first)]
     for block in (*lower, *middle, *upper):
         slots += [*_layers(block, 0, None), *_samplers(block)]

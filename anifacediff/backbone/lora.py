@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from os import PathLike
+from os import PathLike, fspath
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from diffusers.loaders.lora_pipeline import StableDiffusionLoraLoaderMixin
@@ -54,9 +54,11 @@ def attach_lora(unet: LoraDenoiser, source: LoraSource, *, name: str = "lora", *
     assert isinstance(unet, nn.Module)
     if name in _names(unet):
         raise AttachmentError(f"A LoRA of the name {name!r} is on this denoiser already; detach it, or name this one.")
-    given = source if isinstance(source, str | PathLike) else dict(source)
+    given = fspath(source) if isinstance(source, str | PathLike) else dict(source)
     try:
-        weights, alphas = StableDiffusionLoraLoaderMixin.lora_state_dict(given, **{"use_safetensors": True, **options})
+        weights, alphas, *_ = StableDiffusionLoraLoaderMixin.lora_state_dict(
+            given, **{"use_safetensors": True, **options}
+        )
     except (OSError, ValueError) as error:
         raise CheckpointError(f"The LoRA cannot be read: {error}") from error
     places = _places(weights)

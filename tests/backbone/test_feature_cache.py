@@ -200,8 +200,10 @@ def test_several_calls_in_a_step_are_held_apart(unet: UNet2DConditionModel):
                 assert torch.equal(run(unet, seed + step), outputs[step][call])
     with together.attach(), together.window(WINDOW, 7.0):
         run(unet, 0)
-    with together.attach(), together.window(WINDOW, 6.0), pytest.raises(AttachmentError, match="more often"):
-        run(unet, 0), run(unet, 0)
+    with together.attach(), together.window(WINDOW, 6.0):
+        run(unet, 0)
+        with pytest.raises(AttachmentError, match="more often"):
+            run(unet, 0)
 
 
 def test_detaching_restores_the_same_objects(denoiser: AnyUNet):
@@ -250,11 +252,12 @@ def test_attaching_twice_is_refused(unet: UNet2DConditionModel):
 
 def test_a_module_replaced_since_is_refused(unet: UNet2DConditionModel):
     cache = FeatureCache(unet, interval=2)
-    before = unet.up_blocks[0].resnets[0]
-    unet.up_blocks[0].resnets[0] = nn.Identity()
+    resnets = unet.get_submodule("up_blocks.0.resnets")
+    assert isinstance(resnets, nn.ModuleList)
+    before, resnets[0] = resnets[0], nn.Identity()
     with pytest.raises(AttachmentError, match="replaced by a Identity"):
         cache.attach()
-    unet.up_blocks[0].resnets[0] = before
+    resnets[0] = before
     cache.attach().detach()
 
 
