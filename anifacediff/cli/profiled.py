@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -56,6 +57,13 @@ class Choice:
             return load_pipeline(self.model, self.assembly, self.device, dtype=self.dtype)
         name = self.assembly or "anifacediff"
         return placed(self._full(name) if self.size == "full" else self._small(name), self.device, self.dtype)
+
+    @property
+    def told(self) -> str:
+        """Which weights they are, in words."""
+        if self.size == "full":
+            return "full size, random weights"
+        return self.model or ("nano" if self.assembly is None else "small, random weights")
 
     def _small(self, name: str) -> AnimationPipeline:
         chosen: dict[str, Any] = {"image_size": self.image_size}
@@ -107,8 +115,7 @@ def measure(choice: Choice, *, frames: int, steps: int, guidance: float | None, 
         profile = profile_clip(
             pipe, track, writer.write, num_inference_steps=steps, guidance_scale=guidance, compiled=compiled
         )
-    model = "full size, random weights" if choice.size == "full" else choice.model or "small"
-    clip = {"assembly": type(pipe).__name__, "model": model, "frames": frames, "steps": steps, "image_size": size}
+    clip = {"assembly": type(pipe).__name__, "model": choice.told, "frames": frames, "steps": steps, "image_size": size}
     scale = pipe.usual_guidance if guidance is None else guidance
     return Figures(profile, {**clip, "guidance": scale, "dtype": choice.dtype, "compiled": compiled}, _machine(choice))
 
@@ -120,10 +127,10 @@ def to_json(figures: Figures) -> str:
 
 def print_table(figures: Figures) -> None:
     """Print the figures for people."""
-    table = Table("stage", "calls", "seconds", "share", "GFLOP", "floor s", "x floor", "peak GiB")
-    table.columns[0].no_wrap = True
-    for column in table.columns[1:]:
-        column.justify = "right"
+    titles = ("stage", "calls", "seconds", "share", "GFLOP", "floor s", "x floor", "GiB")
+    table = Table(*titles, box=SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
+    for index, column in enumerate(table.columns):
+        column.no_wrap, column.justify = True, "right" if index else "left"
     profile = figures.profile
     for stage in profile.stages:
         floor = stage.floor_seconds

@@ -10,8 +10,8 @@ from anifacediff.assemblies.exchange import GeneratedFrame, Reference, Untrained
 from anifacediff.assemblies.pipeline import AnimationPipeline
 from anifacediff.geometry.faces import FaceParameters
 from anifacediff.profiling.floors import counted_work, matmul_rate
-from anifacediff.profiling.stages import NETWORKS, watched
-from anifacediff.profiling.stopwatch import Spent, Stopwatch
+from anifacediff.profiling.stages import MAPS, watched
+from anifacediff.profiling.stopwatch import OUTSIDE, Spent, Stopwatch
 from anifacediff.shapes import UInt8
 
 TRACKING, WRITE = "tracking", "write"
@@ -117,7 +117,8 @@ def _drop(picture: UInt8[np.ndarray, "h w 3"]) -> None:
 
 
 def _cost(name: str, spent: Spent, counted: Spent, rate: float) -> StageCost:
-    flops = counted.work * spent.calls // counted.calls if name in NETWORKS and counted.calls else None
+    network = counted.work and name not in (MAPS, OUTSIDE)
+    flops = counted.work * spent.calls // counted.calls if network else None
     return StageCost(
         name,
         spent.calls,

@@ -9,24 +9,15 @@ from torch import nn
 from anifacediff.assemblies.pipeline import AnimationPipeline
 from anifacediff.profiling.stopwatch import Stopwatch
 
-REFERENCE, ENCODE, MAPS, CONDITIONS, DENOISER, DECODE = (
-    "reference pass",
-    "VAE encode",
-    "control maps",
-    "conditions",
-    "denoiser",
-    "VAE decode",
-)
-NETWORKS = (REFERENCE, ENCODE, CONDITIONS, DENOISER, DECODE)
-"""Stages that multiply matrices above all."""
+REFERENCE, ENCODE, MAPS, DENOISER, DECODE = "reference pass", "VAE encode", "control maps", "denoiser", "VAE decode"
 
 
 @contextmanager
 def watched(pipe: AnimationPipeline, watch: Stopwatch) -> Generator[None]:
     """Let a stopwatch follow a pipeline, whichever assembly it is.
 
-    The reference pass is all of :meth:`AnimationPipeline.prepare` that is not another stage; conditions are the
-    networks that are neither denoiser, nor VAE, nor looking at the reference alone.
+    The reference pass is all of :meth:`AnimationPipeline.prepare` that is not another stage. The networks that make
+    conditions are stages under their own names.
 
     Args:
         pipe: the pipeline; it is as it was afterwards.
@@ -39,7 +30,7 @@ def watched(pipe: AnimationPipeline, watch: Stopwatch) -> Generator[None]:
         _watch_method(stack, watch, type(pipe.alignment), "render", MAPS)
         for name, part in pipe.components.items():
             if name not in ("vae", *pipe.reference_parts) and isinstance(part, nn.Module):
-                _watch_module(stack, watch, part, DENOISER if name == "unet" else CONDITIONS)
+                _watch_module(stack, watch, part, DENOISER if name == "unet" else name.replace("_", " "))
         yield
 
 

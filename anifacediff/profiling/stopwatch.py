@@ -9,6 +9,9 @@ import torch
 
 from anifacediff.profiling.memory import forget_peak, peak_bytes
 
+OUTSIDE = "everything else"
+"""The stage that runs while no other does."""
+
 
 @dataclass(frozen=True)
 class Spent:
@@ -33,16 +36,13 @@ class Stopwatch:
     Args:
         device: where the work is done.
         counter: gives the work done so far, for stages whose work is counted rather than timed.
-        outside: name of the stage that runs while no other does.
     """
 
-    def __init__(
-        self, device: torch.device, *, counter: Callable[[], int] = lambda: 0, outside: str = "everything else"
-    ) -> None:
+    def __init__(self, device: torch.device, *, counter: Callable[[], int] = lambda: 0) -> None:
         self._device = device
         self._counter = counter
-        self._stack = [outside]
-        self._spent = {outside: Spent(calls=1)}
+        self._stack = [OUTSIDE]
+        self._spent = {OUTSIDE: Spent(calls=1)}
         self._begin()
 
     @property

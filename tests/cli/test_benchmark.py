@@ -34,7 +34,7 @@ def test_programs_get_json_in_the_precision_asked_for():
     assert code == 0, told
     assert json.loads(out)["clip"] == {
         "assembly": "AniFaceDiffPipeline",
-        "model": "small",
+        "model": "small, random weights",
         "frames": 2,
         "steps": 1,
         "image_size": 64,
