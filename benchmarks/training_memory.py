@@ -27,6 +27,7 @@ from anifacediff.conditioning.pose_encoder import PoseEncoder
 GB = 1e9
 UNHEARD = 2.45e6  # of ReferenceNet, behind its last self-attention: trained no longer
 BLOCKS = (ResnetBlock2D, Transformer2DModel, AnimateDiffTransformer3D)
+AROUND = 4  # a transformer's own normalisation and projections are not computed again, its blocks are
 NORMS = (nn.GroupNorm, nn.LayerNorm)
 CLIP = {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "num_attention_heads": 16}
 
@@ -50,7 +51,7 @@ class Kept:
     def _enter(self, name: str) -> Any:
         def enter(module: nn.Module, args: Any, kwargs: Any) -> None:
             first = next(value for value in (*args, *kwargs.values()) if isinstance(value, torch.Tensor))
-            self.inputs += 2 * first.numel()
+            self.inputs += 2 * (AROUND if isinstance(module, Transformer2DModel) else 1) * first.numel()
             self._current = name
             self.inside[name] = 0.0
 

@@ -1,10 +1,12 @@
 """Denoiser, ReferenceNet and conditioning parts as the one module that is trained."""
 
+from functools import partial
 from typing import Any
 
 import torch
-from diffusers.models.unets.unet_motion_model import UNetMotionModel
+from diffusers.models.unets.unet_motion_model import AnimateDiffTransformer3D, UNetMotionModel
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from anifacediff.assemblies.clip import evaluate
 from anifacediff.assemblies.pipeline import AnimationPipeline
@@ -50,9 +52,7 @@ class TrainedAssembly(nn.Module):
         self.parts = nn.ModuleDict(dict(recipe.parts))
         self._choose_learned()
         if checkpointing:
-            for network in (self.unet, *self.parts.values()):
-                if getattr(network, "_supports_gradient_checkpointing", False):
-                    network.enable_gradient_checkpointing()
+            self._keep_few_activations()
 
     def forward(
         self,
@@ -112,6 +112,14 @@ class TrainedAssembly(nn.Module):
             self.get_parameter(name).requires_grad_(False)
         self.zero_grad(set_to_none=True)
         return unused
+
+    def _keep_few_activations(self) -> None:
+        for network in (self.unet, *self.parts.values()):
+            if getattr(network, "_supports_gradient_checkpointing", False):
+                network.enable_gradient_checkpointing()
+        for module in self.unet.modules():
+            if isinstance(module, AnimateDiffTransformer3D):  # which diffusers leaves out
+                module.forward = partial(checkpoint, module.forward, use_reentrant=False)
 
     def _choose_learned(self) -> None:
         self.requires_grad_(False)

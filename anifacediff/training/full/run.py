@@ -41,7 +41,7 @@ class AcceleratedRun:
 
     Raises:
         ConfigurationError: if the folder's run was begun with other settings, or an average is asked for where the
-            weights are spread over processes.
+            weights are spread over processes or rounded.
         CheckpointError: if its newest checkpoint is damaged.
     """
 
@@ -145,12 +145,11 @@ class AcceleratedRun:
         return value.item()
 
     def _check_average(self) -> None:
-        plugin = getattr(self.accelerator.state, "deepspeed_plugin", None)
-        spread = self.accelerator.distributed_type == DistributedType.FSDP or getattr(plugin, "zero_stage", 0) == 3
-        if spread and self.schedule.average:
+        elsewhere = self.accelerator.distributed_type in (DistributedType.FSDP, DistributedType.DEEPSPEED)
+        if elsewhere and self.schedule.average:
             raise ConfigurationError(
-                "the moving average is not kept where weights are spread over processes (FSDP, ZeRO 3): set "
-                "average=0 (command line: --average 0), or use DDP or ZeRO 2."
+                "no moving average is kept where weights are spread over processes or rounded (FSDP, DeepSpeed): set "
+                "average=0 (command line: --average 0), or use DDP."
             )
 
     def _load(self, checkpoint: Path) -> None:
