@@ -19,7 +19,7 @@ def generate(assembly: int, dtype: torch.dtype) -> np.ndarray:
     return arrays(pipe(portrait(pipe), faces(pipe, 3), num_inference_steps=2)).astype(float)
 
 
-@pytest.mark.parametrize("assembly", range(len(ASSEMBLIES)), ids=lambda index: ASSEMBLIES[index].__name__)
+@pytest.mark.parametrize("assembly", range(len(ASSEMBLIES)), ids=[each.__name__ for each in ASSEMBLIES])
 def test_half_precision_is_close_to_float32(assembly: int):
     exact = generate(assembly, torch.float32)
     bfloat16 = np.abs(generate(assembly, torch.bfloat16) - exact).mean()

@@ -20,7 +20,7 @@ def animate(pipe: AnimationPipeline) -> None:
         pass
 
 
-@pytest.mark.parametrize("assembly", range(len(ASSEMBLIES)), ids=lambda index: ASSEMBLIES[index].__name__)
+@pytest.mark.parametrize("assembly", range(len(ASSEMBLIES)), ids=[each.__name__ for each in ASSEMBLIES])
 def test_each_stage_is_seen_and_nothing_is_left_behind(assembly: int):
     pipe = ASSEMBLIES[assembly].untrained(image_size=64)
     before, render = copy.copy(vars(pipe)), type(pipe.alignment).render
