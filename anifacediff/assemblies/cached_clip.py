@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from anifacediff.assemblies.clip import Clip, Conditions
-from anifacediff.backbone.feature_cache import FeatureCache, LayeredDenoiser
+from anifacediff.backbone.deep_layers import LayeredDenoiser
+from anifacediff.backbone.feature_cache import FeatureCache
 from anifacediff.errors import InputError
 from anifacediff.sampling.denoise import Timestep
 from anifacediff.shapes import Float, Tensor, UInt8

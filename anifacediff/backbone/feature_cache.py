@@ -12,29 +12,14 @@ Modules that do not run are stood in for by ones that give states of no channels
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any
 
 from torch import nn
 
 from anifacediff.attachment import AttachedModule, Attachment
+from anifacediff.backbone.deep_layers import LayeredDenoiser, Slot, deep_layers
 from anifacediff.errors import AttachmentError, InputError
 from anifacediff.shapes import Float, Int, Tensor
-
-_LAYER = ("resnets", "attentions", "motion_modules")  # in the order in which a block runs one layer of each
-_SAMPLERS = ("downsamplers", "upsamplers")
-
-Slot: TypeAlias = tuple[nn.ModuleList, int]
-
-
-@runtime_checkable
-class LayeredDenoiser(Protocol):
-    """``UNet2DConditionModel``, ``UNetMotionModel``, or one with the same blocks; compiled or not."""
-
-    down_blocks: nn.ModuleList
-    up_blocks: nn.ModuleList
-
-    @property
-    def mid_block(self) -> object: ...
 
 
 @dataclass
@@ -77,7 +62,7 @@ class FeatureCache:
         self._windows: dict[tuple[int, ...], _Window] = {}
         self._ahead: list[Any] | None = None  # what the calls of a cached step will read, the next one last
         self._hold: list[Any] | None = None
-        *slots, last = _deep(unet, layers)
+        *slots, last = deep_layers(unet, layers)
         self._stand_ins = [*(_Skipped(self, slot) for slot in slots), _Remembered(self, last)]
 
     def __len__(self) -> int:
@@ -220,36 +205,3 @@ class _Remembered(_Skipped):
 
     def instead(self, *args: Any, **kwargs: Any) -> Any:
         return self._cache.recall()
-
-
-def _deep(unet: LayeredDenoiser, layers: int) -> list[Slot]:
-    """Where the modules stand that do not run at every step; the one that runs last comes last."""
-    *upper, last = unet.up_blocks
-    kept = len(_modules(last, "resnets"))
-    if not upper or layers > kept:
-        raise AttachmentError(
-            f"This denoiser has {len(upper)} up blocks before its last one, of {kept} layers; a feature cache of "
-            f"{layers} layers needs one block and as many layers at least."
-        )
-    first, *lower = unet.down_blocks
-    middle = (unet.mid_block,) if isinstance(unet.mid_block, nn.Module) else ()
-    slots = [*_layers(first, layers - 1, None), *_samplers(first)]
-    for block in (*lower, *middle, *upper):
-        slots += [*_layers(block, 0, None), *_samplers(block)]
-    return [*slots, *_layers(last, 0, kept - layers)]
-
-
-def _layers(block: nn.Module, start: int, stop: int | None) -> list[Slot]:
-    depth = len(_modules(block, "resnets"))
-    numbers = range(depth)[start:stop]
-    found = [(_modules(block, name), number) for number in numbers for name in _LAYER]
-    return [(modules, number) for modules, number in found if number < len(modules)]
-
-
-def _samplers(block: nn.Module) -> list[Slot]:
-    found = [_modules(block, name) for name in _SAMPLERS]
-    return [(modules, number) for modules in found for number in range(len(modules))]
-
-
-def _modules(block: nn.Module, name: str) -> nn.ModuleList:
-    return getattr(block, name, None) or nn.ModuleList()
