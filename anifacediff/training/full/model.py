@@ -1,5 +1,6 @@
 """Denoiser, ReferenceNet and conditioning parts as the one module that is trained."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -95,7 +96,7 @@ class TrainedAssembly(nn.Module):
         """The weights that are trained, by name."""
         return {name: weight for name, weight in self.named_parameters() if weight.requires_grad}
 
-    def freeze_unused(self, predict: Any) -> list[str]:
+    def freeze_unused(self, predict: Callable[[], Tensor]) -> list[str]:
         """Find out which weights a prediction does not depend on, and train them no longer.
 
         Those are the ends of ReferenceNet, behind its last self-attention; DistributedDataParallel would wait for them.
@@ -114,7 +115,8 @@ class TrainedAssembly(nn.Module):
         return unused
 
     def _keep_few_activations(self) -> None:
-        for network in (self.unet, *self.parts.values()):
+        networks: list[Any] = [self.unet, *self.parts.values()]
+        for network in networks:
             if getattr(network, "_supports_gradient_checkpointing", False):
                 network.enable_gradient_checkpointing()
         for module in self.unet.modules():
@@ -141,5 +143,8 @@ class TrainedAssembly(nn.Module):
         return torch.stack([weight.flatten()[0] * 0 for weight in weights]).sum()
 
 
-def _rows(side: Bool[Tensor, "b"]) -> Any:
-    return lambda tensor: tensor[side]
+def _rows(side: Bool[Tensor, "b"]) -> Callable[[Tensor], Tensor]:
+    def rows(tensor: Tensor) -> Tensor:
+        return tensor[side]
+
+    return rows

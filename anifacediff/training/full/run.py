@@ -90,7 +90,8 @@ class AcceleratedRun:
         for _ in range(self.accelerator.gradient_accumulation_steps):
             with self.accelerator.accumulate(self.model):
                 value = loss(next(batches))
-                means.append(self._finite("loss", self.accelerator.reduce(value.detach(), "mean")))
+                mean: Any = self.accelerator.reduce(value.detach(), "mean")
+                means.append(self._finite("loss", mean))
                 self.accelerator.backward(value)
                 if self.accelerator.sync_gradients:
                     self._limit_gradient()
@@ -128,7 +129,8 @@ class AcceleratedRun:
 
     def weights(self) -> Mapping[str, Tensor]:
         """The whole model's weights, gathered from all processes, which call this together."""
-        return self.accelerator.get_state_dict(self.model)
+        gathered: Any = self.accelerator.get_state_dict(self.model)
+        return gathered
 
     def _limit_gradient(self) -> None:
         norm: Any = self.accelerator.clip_grad_norm_(self.model.parameters(), _LONGEST_GRADIENT)
