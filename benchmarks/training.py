@@ -23,8 +23,10 @@ from anifacediff.synthetic.artist import AvatarArtist
 from anifacediff.synthetic.casting import random_avatar
 from anifacediff.synthetic.motion import random_motion
 
-LAUNCH = [sys.executable, "-m", "accelerate.commands.launch", "--num_machines", "1", "--mixed_precision", "no"]
-LAUNCH += ["--dynamo_backend", "no"]
+LAUNCH = [
+    sys.executable,
+    *("-m", "accelerate.commands.launch", "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"),
+]
 ENVIRONMENT = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
 
 

@@ -29,7 +29,18 @@ UNHEARD = 2.45e6  # of ReferenceNet, behind its last self-attention: trained no 
 BLOCKS = (ResnetBlock2D, Transformer2DModel, AnimateDiffTransformer3D)
 AROUND = 4  # a transformer's own normalisation and projections are not computed again, its blocks are
 NORMS = (nn.GroupNorm, nn.LayerNorm)
-CLIP = {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "num_attention_heads": 16}
+CLIP: dict[str, Any] = {
+    "hidden_size": 1024,
+    "intermediate_size": 4096,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 16,
+}
+VAE = {
+    "block_out_channels": (128, 256, 512, 512),
+    "layers_per_block": 2,
+    "down_block_types": ("DownEncoderBlock2D",) * 4,
+    "up_block_types": ("UpDecoderBlock2D",) * 4,
+}
 
 
 @dataclass
@@ -75,13 +86,8 @@ def count(*networks: nn.Module) -> float:
 
 def networks() -> dict[str, Any]:
     with torch.device("meta"):
-        unet = UNet2DConditionModel.from_config({"cross_attention_dim": 768})
-        vae = AutoencoderKL(
-            block_out_channels=(128, 256, 512, 512),
-            layers_per_block=2,
-            down_block_types=("DownEncoderBlock2D",) * 4,
-            up_block_types=("UpDecoderBlock2D",) * 4,
-        )
+        unet: Any = UNet2DConditionModel.from_config({"cross_attention_dim": 768})
+        vae = AutoencoderKL.from_config(VAE)
         clip = CLIPVisionModelWithProjection(CLIPVisionConfig(**CLIP, patch_size=14, projection_dim=768))
         adapters = nn.ModuleList([PoseEncoder.for_unet(unet), ExpressionAdapter.for_unet(unet, expression_dim=52)])
         reference = UNet2DConditionModel.from_config(unet.config)

@@ -58,7 +58,7 @@ def test_every_fault_has_its_name():
 
 def test_runs_are_cut_and_short_ones_left_out():
     good: list[Fault | None] = [None] * 7
-    frames = [*good, "blurred", None, "pose", *good[:3]]
+    frames: list[Fault | None] = [*good, "blurred", None, "pose", *good[:3]]
     assert clips(frames, Limits(run=3), 5) == [range(5), range(10, 13)]
     assert clips(frames, Limits(run=2), 5) == [range(5), range(5, 7), range(10, 13)]
     assert clips([], Limits(), 64) == []

@@ -2,12 +2,13 @@ import json
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-import webdataset
 from prepared_clips import some_clip
+from webdataset.compat import WebDataset
 
 from anifacediff.assemblies import AniFaceDiffPipeline
 from anifacediff.errors import ConfigurationError, MediaError
@@ -70,7 +71,8 @@ def test_what_is_left_out_is_told_with_a_reason(prepared: Path):
 
 def test_webdataset_reads_the_shards(prepared: Path):
     (shard,) = (prepared / "shards").glob("*.tar")
-    (sample,) = webdataset.WebDataset(str(shard), shardshuffle=False).decode("rgb8")
+    read: Any = WebDataset(str(shard), shardshuffle=False).decode("rgb8")
+    (sample,) = read
     assert sample["facts.json"] == {"video": "more/an avatar.mp4", "first": 0, "frames": 4}
     assert sample["picture.0003.png"].shape == sample["normal.0000.png"].shape == (SIZE, SIZE, 3)
     clip = PreparedSet.open(prepared)[0].clips[0]
