@@ -30,7 +30,7 @@ class StrictModel(ModelMixin, ConfigMixin):
         Raises:
             CheckpointError: if a file is missing or corrupted, or if keys or shapes differ.
         """
-        return _load_and_check(super(), pretrained_model_name_or_path, kwargs)
+        return _load_and_check(super(), pretrained_model_name_or_path, {**_quiet(), **kwargs})
 
 
 def load_pretrained(
@@ -49,16 +49,20 @@ def load_pretrained(
     """
     if issubclass(kind, StrictModel):
         return kind.from_pretrained(source, **kwargs)
+    if issubclass(kind, ModelMixin):
+        kwargs = {**_quiet(), **kwargs}
     return _load_and_check(kind, source, kwargs, beside)
+
+
+def _quiet() -> dict[str, bool]:
+    """What keeps diffusers from telling the user to install accelerate, model by model, where it is not there."""
+    return {} if is_accelerate_available() else {"low_cpu_mem_usage": False}
 
 
 def _load_and_check(
     kind: Any, source: str | PathLike[str] | None, options: Mapping[str, Any], beside: tuple[str, ...] = ()
 ) -> Any:
     options = {"use_safetensors": True, **options, "output_loading_info": True}
-    of_diffusers = not isinstance(kind, type) or issubclass(kind, ModelMixin)  # super() is no type
-    if of_diffusers and not is_accelerate_available():
-        options.setdefault("low_cpu_mem_usage", False)  # else every model tells the user to install accelerate
     try:
         model, info = kind.from_pretrained(source, **options)
     except Exception as error:  # whatever a malformed file makes the loaders stumble over

@@ -175,7 +175,8 @@ class AnimationPipeline(DiffusionPipeline):
             options: of ``torch.compile``, such as ``mode`` and ``backend``.
         """
         settings: dict[str, Any] = {"dynamic": False, "fullgraph": True, **options}
-        self.unet.forward = torch.compile(self.unet.forward, **settings)
+        # Its own compile() would take in the hooks of what is attached, which break the graph.
+        vars(self.unet)["forward"] = torch.compile(self.unet.forward, **settings)
 
     @property
     def untrained_parts(self) -> tuple[str, ...]:

@@ -122,15 +122,12 @@ def test_a_guided_pipeline_sees_where_the_reference_moves(reference: Portrait, t
 
 def test_frames_leave_from_the_front(pipe: AniFaceDiffPipeline, reference: Portrait):
     evaluated: list[int] = []
+
+    def note(done: int, total: int) -> None:
+        evaluated.append(total)
+
     stream: Iterator[object] = iter(
-        pipe.stream(
-            reference,
-            faces(pipe, 40),
-            num_inference_steps=2,
-            window_size=8,
-            overlap=2,
-            on_window=lambda done, total: evaluated.append(total),
-        )
+        pipe.stream(reference, faces(pipe, 40), num_inference_steps=2, window_size=8, overlap=2, on_window=note)
     )
     next(stream)
     assert len(evaluated) < evaluated[0] / 2
