@@ -1,5 +1,6 @@
 """Several processes that train one model, each on its share of every batch."""
 
+import atexit
 import os
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
@@ -33,6 +34,7 @@ class Team:
             return cls()
         if not dist.is_initialized():
             dist.init_process_group("gloo", timeout=_PATIENCE)
+            atexit.register(_part)
         return cls(dist.get_rank(), size)
 
     @property
@@ -63,3 +65,9 @@ class Team:
     def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Replace gradients by their mean over all processes, all of which have gradients of the same parameters."""
         self.average(parameter.grad for parameter in parameters if parameter.grad is not None)
+
+
+def _part() -> None:
+    """Leave the others in order: a process that merely ends may abort on its way out."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
