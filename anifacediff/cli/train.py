@@ -115,8 +115,8 @@ def stage2(
 @train.command()
 def decoder(
     out: Folder,
-    steps: Annotated[int, typer.Option(min=1, help="Steps in all, of 16 pictures each.")] = 1_000,
-    identities: Annotated[int, typer.Option(min=1, help="Avatars that are drawn for it.")] = 300,
+    steps: Annotated[int, typer.Option(min=1, help="Steps in all, of 16 pictures each.")] = 2_500,
+    identities: Annotated[int, typer.Option(min=1, help="Avatars that are drawn for it.")] = 200,
     debug: Debug = False,
 ) -> None:
     """Train the autoencoder's decoder on what stage 1 draws, so that it does not show the squares of the latents."""
@@ -128,7 +128,7 @@ def decoder(
         from anifacediff.training.vae import load_vae
 
         drawn, held_out = (DrawnSet.open(out / "data" / split).complete() for split in ("train", "held-out"))
-        nano, schedule = averaged_nano(out / "stage1"), Schedule(steps=steps, learning_rate=4e-4)
+        nano, schedule = averaged_nano(out / "stage1"), Schedule(steps=steps, learning_rate=1.5e-3)
         vae = load_vae(out / "vae")
         train_decoder(out / "decoder", nano, drawn, held_out, vae, schedule, identities=identities)
         note(f"Trained: {out / 'decoder' / 'model'}.")

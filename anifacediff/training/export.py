@@ -55,7 +55,7 @@ def export(nano: Nano, vae: AutoencoderDC, folder: Path) -> AniFaceDiffPipeline:
     """
     nano.detach()
     pipe = AniFaceDiffPipeline(
-        vae=vae,
+        vae=_unnamed(vae),
         image_encoder=nano.image_encoder,
         reference_net=nano.reference_net,
         unet=nano.unet,
@@ -72,3 +72,11 @@ def export(nano: Nano, vae: AutoencoderDC, folder: Path) -> AniFaceDiffPipeline:
     ).to(torch.float16)
     pipe.save_pretrained(folder, max_shard_size=LARGEST_FILE)
     return pipe
+
+
+def _unnamed(vae: AutoencoderDC) -> AutoencoderDC:
+    """The same autoencoder without the path that it was loaded from, which its saved configuration would tell."""
+    copy = AutoencoderDC.from_config({name: value for name, value in vae.config.items() if not name.startswith("_")})
+    assert isinstance(copy, AutoencoderDC)
+    copy.load_state_dict(vae.state_dict())
+    return copy.eval()

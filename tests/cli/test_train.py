@@ -24,6 +24,8 @@ def test_every_step_finds_what_the_one_before_left(tmp_path: Path, monkeypatch: 
     pipe = AniFaceDiffPipeline.from_pretrained(tmp_path / "pipeline")
     assert "motion_max_seq_length" in pipe.unet.config
     assert pipe.untrained_parts == ()
+    told = [path.read_text() for path in (tmp_path / "pipeline").rglob("*.json")]
+    assert not any(str(tmp_path) in text for text in told)
 
 
 def test_a_step_says_what_it_lacks(tmp_path: Path):
