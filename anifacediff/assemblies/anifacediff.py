@@ -1,10 +1,10 @@
 """AniFaceDiff: a stylised avatar takes over the pose and expression of a driving video."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
@@ -81,9 +81,9 @@ class AniFaceDiffPipeline(AnimationPipeline):
 
     model_cpu_offload_seq = "image_encoder->reference_net->unet->vae"
     # Their weights are used inside the denoiser's call, so they stay on the device; they are small.
-    _exclude_from_cpu_offload = ["pose_encoder", "expression_adapter"]  # noqa: RUF012
+    _exclude_from_cpu_offload: ClassVar[list[str]] = ["pose_encoder", "expression_adapter"]
 
-    kinds = {  # noqa: RUF012
+    kinds: ClassVar[Mapping[str, type]] = {
         "vae": AutoencoderKL,
         "image_encoder": CLIPVisionModelWithProjection,
         "reference_net": ReferenceNet,

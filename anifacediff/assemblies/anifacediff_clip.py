@@ -59,7 +59,7 @@ class AniFaceDiffClip:
         tokens = self.token.expand(len(frames), -1, -1)
         condition = {
             "reference_features": self.reference_features,
-            "pose_features": self.pose_features(frames, self._pose_features),
+            "pose_features": self.pose_features(frames, self._pose_features)[0],
             **self.expression_adapter(self.driving.expression_code[list(frames)], guidance=contrasted),
         }
         if contrasted:
@@ -81,16 +81,16 @@ class AniFaceDiffClip:
         self.pose_features.forget(frames)
         self.guides.forget(frames)
 
-    def _pose_features(self, frames: range) -> Float[Tensor, "f d h w"]:
-        guides = None if self.guide is None else self.guides(frames, self._guides)
-        return self.pose_encoder(self._maps(frames), guides)["pose_features"]
+    def _pose_features(self, frames: range) -> tuple[Float[Tensor, "f d h w"]]:
+        guides = None if self.guide is None else self.guides(frames, self._guides)[0]
+        return (self.pose_encoder(self._maps(frames), guides)["pose_features"],)
 
-    def _guides(self, frames: range) -> Float[Tensor, "f g h w"]:
+    def _guides(self, frames: range) -> tuple[Float[Tensor, "f g h w"]]:
         assert self.guide is not None
-        return self.guide(self.align.aligned(self.alignment, self.driving[frames.start : frames.stop]))
+        return (self.guide(self.align.aligned(self.alignment, self.driving[frames.start : frames.stop])),)
 
     def _blended(self, predicted: Float[Tensor, "f c h w"], frames: Sequence[int]) -> Float[Tensor, "f c2 h w"]:
-        return predicted if self.guide is None else blended(predicted, self.guides(frames, self._guides))
+        return predicted if self.guide is None else blended(predicted, self.guides(frames, self._guides)[0])
 
     def _maps(self, frames: range) -> Float[Tensor, "f 3 h w"]:
         maps = self.align.render(self.alignment, self.driving[frames.start : frames.stop]).normal

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import torch
@@ -42,11 +42,11 @@ class AnimateAnyoneClip:
     Attributes:
         unet: the denoiser; ReferenceNet and pose encoder are attached to it.
         draw: gives the pose pictures.
-        pose_encoder: encodes them, in each window anew.
+        pose_encoder: encodes them, each frame once.
         token: 1 l d, the image token of the reference.
         reference_features: what the conditional half sees of the reference.
         guidance_scale: 1 evaluates the conditional rows alone.
-        pictures: of the frames in flight.
+        pose: the encoded pictures of the frames in flight, at one resolution or several.
     """
 
     unet: StockDenoiser
@@ -55,17 +55,20 @@ class AnimateAnyoneClip:
     token: Float[Tensor, "1 l d"]
     reference_features: ReferenceFeatures
     guidance_scale: float
-    pictures: HeldFrames = field(default_factory=HeldFrames)
+    pose: HeldFrames = field(default_factory=HeldFrames)
 
     @torch.no_grad()
     def __call__(
         self, latents: Float[Tensor, "f c h w"], timestep: Timestep, frames: Sequence[int]
     ) -> Float[Tensor, "f c h w"]:
         """Evaluate the denoiser for one window; see :class:`~anifacediff.sampling.Denoiser`."""
-        pictures, seen = self.pictures(frames, self.draw), self.token.expand(len(frames), -1, -1)
-        if isinstance(self.pose_encoder, MultiLevelPoseEncoder):
-            pictures = 2 * pictures - 1
-        condition = {"reference_features": self.reference_features, **self.pose_encoder(pictures)}
+        pose, seen = self.pose(frames, self._encoded), self.token.expand(len(frames), -1, -1)
+        told = (
+            {"pose_levels": pose}
+            if isinstance(self.pose_encoder, MultiLevelPoseEncoder)
+            else {"pose_features": pose[0]}
+        )
+        condition = {"reference_features": self.reference_features, **told}
         if self.guidance_scale == 1:
             return evaluate(self.unet, latents[None], timestep, seen, condition)[0]
         tokens = torch.cat([torch.zeros_like(seen), seen])
@@ -80,7 +83,13 @@ class AnimateAnyoneClip:
 
     def forget(self, frames: range) -> None:
         """Drop what is held for frames that are finished."""
-        self.pictures.forget(frames)
+        self.pose.forget(frames)
+
+    def _encoded(self, frames: range) -> tuple[Tensor, ...]:
+        pictures = self.draw(frames)
+        if isinstance(self.pose_encoder, MultiLevelPoseEncoder):
+            return self.pose_encoder(2 * pictures - 1)["pose_levels"]
+        return (self.pose_encoder(pictures)["pose_features"],)
 
 
 class AnimateAnyonePipeline(AnimationPipeline):
@@ -119,8 +128,8 @@ class AnimateAnyonePipeline(AnimationPipeline):
     """
 
     model_cpu_offload_seq = "image_encoder->reference_net->unet->vae"
-    _exclude_from_cpu_offload = ["pose_encoder"]  # noqa: RUF012
-    kinds = {  # noqa: RUF012
+    _exclude_from_cpu_offload: ClassVar[list[str]] = ["pose_encoder"]
+    kinds: ClassVar[Mapping[str, type]] = {
         "vae": AutoencoderKL,
         "unet": UNetMotionModel,
         "reference_net": ReferenceNet,
@@ -225,6 +234,7 @@ class AnimateAnyonePipeline(AnimationPipeline):
         pictures: np.ndarray,
         *,
         guidance_scale: float | None = None,
+        free_after_reference: bool = False,
         **options: Any,
     ) -> Iterator[GeneratedFrame]:
         """Generate frame after frame from pose pictures that were drawn elsewhere; no face need be tracked.
@@ -233,6 +243,7 @@ class AnimateAnyonePipeline(AnimationPipeline):
             image: the avatar, size size 3, RGB bytes.
             pictures: f size size 3, RGB bytes; those of another size than the pipeline's are resized.
             guidance_scale: as of :meth:`stream`.
+            free_after_reference: as of :meth:`stream`.
             options: of :meth:`generate`.
 
         Raises:
@@ -247,7 +258,10 @@ class AnimateAnyonePipeline(AnimationPipeline):
 
         self._check_reference_parts()
         scale = self.usual_guidance if guidance_scale is None else guidance_scale
-        return self.generate(self._clip(image, draw, scale), len(pictures), **options)
+        clip = self._clip(image, draw, scale)
+        if free_after_reference:
+            self.free_reference_parts()
+        return self.generate(clip, len(pictures), **options)
 
     @torch.no_grad()
     def _clip(self, image: np.ndarray, draw: Draw, guidance_scale: float) -> AnimateAnyoneClip:

@@ -47,18 +47,22 @@ class HeldFrames:
     """
 
     def __init__(self) -> None:
-        self._held: dict[int, Tensor] = {}
+        self._held: dict[int, tuple[Tensor, ...]] = {}
 
-    def __call__(self, frames: Sequence[int], make: Callable[[range], Float[Tensor, "f *n"]]) -> Float[Tensor, "f *n"]:
-        """The rows of some frames.
+    def __call__(self, frames: Sequence[int], make: Callable[[range], tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+        """The rows of some frames, of each of one or more tensors.
 
         Args:
-            frames: their numbers.
-            make: computes one row for each of some consecutive frames that are not held yet.
+            frames: their numbers, f of them.
+            make: computes one row of each tensor for each of some consecutive frames that are not held yet.
+
+        Returns:
+            Tensors of f rows.
         """
         for run in _runs([frame for frame in frames if frame not in self._held]):
-            self._held.update(zip(run, make(run), strict=True))
-        return torch.stack([self._held[frame] for frame in frames])
+            self._held.update(zip(run, zip(*make(run), strict=True), strict=True))
+        columns = zip(*(self._held[frame] for frame in frames), strict=True)
+        return tuple(torch.stack(column) for column in columns)
 
     def __len__(self) -> int:
         """For how many frames something is held."""

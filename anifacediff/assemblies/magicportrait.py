@@ -1,8 +1,9 @@
 """MagicPortrait: depth, normals and shading of the driver's motion guide the portrait that ReferenceNet reads."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -64,7 +65,7 @@ class MagicPortraitClip:
         prompts = self.prompt.expand(len(halves) * len(frames), -1, -1)
         condition = {
             "reference_features": self.reference_features,
-            "pose_features": self.features(frames, self._encoded),
+            "pose_features": self.features(frames, self._encoded)[0],
         }
         return guided(evaluate(self.unet, halves, timestep, prompts, condition), self.guidance_scale)
 
@@ -78,9 +79,9 @@ class MagicPortraitClip:
         """Drop what is held for frames that are finished."""
         self.features.forget(frames)
 
-    def _encoded(self, frames: range) -> Float[Tensor, "f d h w"]:
+    def _encoded(self, frames: range) -> tuple[Float[Tensor, "f d h w"]]:
         maps = self.guidance_encoder.stack(self._maps(frames))
-        return self.guidance_encoder(maps.to(self.guidance_encoder.dtype))["pose_features"]
+        return (self.guidance_encoder(maps.to(self.guidance_encoder.dtype))["pose_features"],)
 
     def _maps(self, frames: range) -> ControlMaps:
         return self.align.render(self.alignment, self.driving[frames.start : frames.stop])
@@ -123,8 +124,8 @@ class MagicPortraitPipeline(AnimationPipeline):
     """
 
     model_cpu_offload_seq = "prompt->reference_net->unet->vae"
-    _exclude_from_cpu_offload = ["guidance_encoder"]  # noqa: RUF012
-    kinds = {  # noqa: RUF012
+    _exclude_from_cpu_offload: ClassVar[list[str]] = ["guidance_encoder"]
+    kinds: ClassVar[Mapping[str, type]] = {
         "vae": AutoencoderKL,
         "prompt": FixedPrompt,
         "reference_net": ReferenceNet,

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -178,7 +178,7 @@ class MIMAFacePipeline(AnimationPipeline):
     """
 
     model_cpu_offload_seq = "image_encoder->modulation->unet->vae"
-    kinds = {  # noqa: RUF012
+    kinds: ClassVar[Mapping[str, type]] = {
         "vae": AutoencoderKL,
         "image_encoder": CLIPVisionModelWithProjection,
         "modulation": MotionIdentityModulation,

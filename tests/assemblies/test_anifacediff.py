@@ -184,7 +184,7 @@ def test_guidance_contrasts_two_evaluations(pipe: AniFaceDiffPipeline, reference
     latents, timestep, frames = torch.randn(4, 4, SIZE // 8, SIZE // 8), torch.tensor(500), range(4)
     given = pipe.prepare(reference, driving, 1.0)
     guided = pipe.prepare(reference, driving, 3.5)
-    pose = {"pose_features": guided._pose_features(frames)}
+    pose = {"pose_features": guided._pose_features(frames)[0]}
     nothing = torch.zeros(4, 1, 32)
     with torch.no_grad():
         without = pipe.unet(latents.transpose(0, 1)[None], timestep, nothing, cross_attention_kwargs=pose)[0][0]

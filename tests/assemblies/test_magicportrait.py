@@ -71,7 +71,7 @@ def test_guidance_contrasts_with_a_denoiser_that_does_not_see_the_reference(
 ):
     latents, timestep = torch.randn(2, 4, SIZE // 8, SIZE // 8), torch.tensor(500)
     told = pipe.prepare(reference, faces(pipe, 2), 1.0)
-    features = told.features(range(2), told._encoded)
+    features = told.features(range(2), told._encoded)[0]
     with torch.no_grad():
         without = pipe.unet(
             latents.transpose(0, 1)[None],
