@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +15,7 @@ from anifacediff.cli.faces import Faces
 from anifacediff.cli.report import reported_progress
 from anifacediff.errors import InputError
 from anifacediff.media import VideoWriter, side_by_side
-from anifacediff.sampling import SAMPLING_PRESETS
+from anifacediff.sampling import sampling_options
 
 Picture = UInt8[np.ndarray, "h w 3"]
 
@@ -97,15 +96,10 @@ def write_animated(
             start=start,
             seed=seed,
             on_window=tell,
-            **_sampling(pipe, preset, steps),
+            **sampling_options(pipe, preset, steps),
         )
         for picture in _compared(results, faces) if compare else (result.image for result in results):
             writer.write(picture)
-
-
-def _sampling(pipe: AnimationPipeline, preset: str | None, steps: int | None) -> dict[str, Any]:
-    options = {} if preset is None else SAMPLING_PRESETS[preset].options(pipe)
-    return options if steps is None else {**options, "num_inference_steps": steps}
 
 
 def _compared(results: Iterable[GeneratedFrame], faces: Faces) -> Iterator[Picture]:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from anifacediff.sampling.noise import Noise as Noise
     from anifacediff.sampling.presets import SAMPLING_PRESETS as SAMPLING_PRESETS
     from anifacediff.sampling.presets import SamplingPreset as SamplingPreset
+    from anifacediff.sampling.presets import sampling_options as sampling_options
     from anifacediff.sampling.windows import closed_windows as closed_windows
     from anifacediff.sampling.windows import open_windows as open_windows
 else:
@@ -24,7 +25,7 @@ else:
             "chained": ("ClipChain", "stream_chained"),
             "denoise": ("Denoiser", "denoise_clip", "stream_latents"),
             "noise": ("FrameNoise", "GivenNoise", "Noise"),
-            "presets": ("SAMPLING_PRESETS", "SamplingPreset"),
+            "presets": ("SAMPLING_PRESETS", "SamplingPreset", "sampling_options"),
             "windows": ("closed_windows", "open_windows"),
         },
     )

@@ -101,3 +101,20 @@ SAMPLING_PRESETS: Mapping[str, SamplingPreset] = MappingProxyType(
     }
 )
 """By name."""
+
+
+def sampling_options(pipe: Sampled, preset: str | None, steps: int | None) -> dict[str, Any]:
+    """What to pass to :meth:`AnimationPipeline.stream` for what a user chose.
+
+    Args:
+        pipe: the pipeline, which stays as it is.
+        preset: a name of :data:`SAMPLING_PRESETS`; what suits the pipeline if not given.
+        steps: denoising steps, which go before those of the preset.
+
+    Raises:
+        InputError: if there is no such preset.
+    """
+    if preset is not None and preset not in SAMPLING_PRESETS:
+        raise InputError(f"preset: expected one of {', '.join(SAMPLING_PRESETS)}, found {preset!r}.")
+    options = {} if preset is None else SAMPLING_PRESETS[preset].options(pipe)
+    return options if steps is None else {**options, "num_inference_steps": steps}

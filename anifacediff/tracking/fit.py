@@ -293,12 +293,24 @@ def reprojection_error(
     """
     errors: list[Tensor] = []
     for start in _starts(len(parameters), 64):
-        part = parameters[start : start + 64]
-        points = model.landmarks(model(part.shape, part.expression, part.pose), part.pose)
+        points = projected_landmarks(model, parameters[start : start + 64])
         target = landmarks[start : start + 64].to(points)
-        distance = (part.camera.project(points)[..., :2] - target).norm(dim=-1).mean(-1)
-        errors.append(distance / Box.around(target).width)
+        errors.append((points - target).norm(dim=-1).mean(-1) / Box.around(target).width)
     return torch.cat(errors)
+
+
+def projected_landmarks(model: LandmarkedModel, parameters: FaceParameters) -> Float[Tensor, "f 68 2"]:
+    """Where the landmarks of fitted faces are in the picture.
+
+    Args:
+        model: what was fitted.
+        parameters: the fit.
+
+    Returns:
+        f 68 2, pixels of the fit's canvas.
+    """
+    points = model.landmarks(model(parameters.shape, parameters.expression, parameters.pose), parameters.pose)
+    return parameters.camera.project(points)[..., :2]
 
 
 def _landmark_weights() -> Float[Tensor, "68"]:

@@ -10,7 +10,7 @@ from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
 
 from anifacediff.errors import InputError
-from anifacediff.sampling import SAMPLING_PRESETS, FrameNoise, denoise_clip, open_windows
+from anifacediff.sampling import SAMPLING_PRESETS, FrameNoise, denoise_clip, open_windows, sampling_options
 from anifacediff.sampling.denoise import Timestep
 from anifacediff.shapes import Float, Tensor
 
@@ -90,3 +90,14 @@ def test_a_scheduler_without_a_configuration_is_refused():
     assert SAMPLING_PRESETS["quality"].options(Pipe(Bare()))["cache_interval"] == 1
     with pytest.raises(InputError, match="a Bare has no configuration"):
         SAMPLING_PRESETS["balanced"].options(Pipe(Bare()))
+
+
+def test_steps_go_before_those_of_a_preset():
+    pipe = Pipe(SCHEDULERS["nano"])
+    assert sampling_options(pipe, None, None) == {}
+    assert sampling_options(pipe, None, 3) == {"num_inference_steps": 3}
+    assert sampling_options(pipe, "preview", None)["num_inference_steps"] == 4
+    chosen = sampling_options(pipe, "preview", 1)
+    assert (chosen["num_inference_steps"], chosen["cache_interval"]) == (1, 2)
+    with pytest.raises(InputError, match="expected one of quality"):
+        sampling_options(pipe, "slow", None)
