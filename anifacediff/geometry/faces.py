@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 import torch
 
 from anifacediff.errors import InputError, ShapeError
-from anifacediff.shapes import Float, Tensor, check_finite, check_shape
+from anifacediff.shapes import Float, Int, Tensor, check_finite, check_shape
 
 # typing.Self cannot be checked at run time outside decorated classes.
 PerFrameT = TypeVar("PerFrameT", bound="PerFrame")
@@ -262,13 +262,22 @@ class FaceParameters:
         Raises:
             InputError: if that camera is none of ours.
         """
-        if not isinstance(other.camera, PerFrame):
-            raise InputError(f"camera: a {type(other.camera).__name__} cannot be used for several frames.")
+        camera = _per_frame(other.camera)
 
         def repeated(values: Tensor) -> Tensor:
             return values.expand(len(self), *values.shape[1:])
 
-        return self._changed(camera=other.camera.map(repeated), box=other.box.map(repeated), canvas=other.canvas)
+        return self._changed(camera=camera.map(repeated), box=other.box.map(repeated), canvas=other.canvas)
+
+    def at(self, frames: Int[Tensor, "n"]) -> "FaceParameters":
+        """Some of the frames, by number, in any order and as often as they are named.
+
+        Raises:
+            InputError: if the camera is none of ours.
+        """
+        rows = {name: values[frames] for name, values in self._coefficients().items()}
+        camera = _per_frame(self.camera).map(lambda values: values[frames])
+        return self._changed(**rows, camera=camera, box=self.box.map(lambda values: values[frames]))
 
     def _changed(self, **fields: object) -> "FaceParameters":
         changed = _derived(self, **fields)
@@ -293,3 +302,9 @@ class FaceParameters:
         named = {"shape": self.shape, "expression": self.expression, "pose": self.pose}
         optional = {"gaze": self.gaze, "eyelids": self.eyelids}
         return named | {name: values for name, values in optional.items() if values is not None}
+
+
+def _per_frame(camera: Camera) -> PerFrame:
+    if not isinstance(camera, PerFrame):
+        raise InputError(f"camera: a {type(camera).__name__} cannot be used for several frames.")
+    return camera

@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from anifacediff.media.crop import SquareCrop as SquareCrop
     from anifacediff.media.images import read_image as read_image
     from anifacediff.media.images import write_image as write_image
+    from anifacediff.media.paste import PasteBack as PasteBack
     from anifacediff.media.pictures import to_pictures as to_pictures
     from anifacediff.media.video import VideoSource as VideoSource
     from anifacediff.media.writer import VideoWriter as VideoWriter
@@ -20,6 +21,7 @@ else:
             "compare": ("side_by_side",),
             "crop": ("SquareCrop",),
             "images": ("read_image", "write_image"),
+            "paste": ("PasteBack",),
             "pictures": ("to_pictures",),
             "video": ("VideoSource",),
             "writer": ("VideoWriter", "check_writable"),

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from anifacediff.tracking.contracts import Tracker as Tracker
     from anifacediff.tracking.default import default_tracker as default_tracker
     from anifacediff.tracking.fit import LandmarkFit as LandmarkFit
+    from anifacediff.tracking.fit import projected_landmarks as projected_landmarks
     from anifacediff.tracking.fit import reprojection_error as reprojection_error
+    from anifacediff.tracking.retime import retimed as retimed
     from anifacediff.tracking.smoothing import smooth_parameters as smooth_parameters
     from anifacediff.tracking.smoothing import smooth_signal as smooth_signal
     from anifacediff.tracking.track import TrackedClip as TrackedClip
@@ -35,7 +37,8 @@ else:
                 "Tracker",
             ),
             "default": ("default_tracker",),
-            "fit": ("LandmarkFit", "reprojection_error"),
+            "fit": ("LandmarkFit", "projected_landmarks", "reprojection_error"),
+            "retime": ("retimed",),
             "smoothing": ("smooth_parameters", "smooth_signal"),
             "track": (
                 "TrackedClip",
