@@ -59,6 +59,9 @@ _VP9 = _Format(
 )
 _FORMATS = {".mp4": _H264, ".m4v": _H264, ".mov": _H264, ".webm": _VP9, ".gif": _Format(codec="gif", options={})}
 
+SUFFIXES = frozenset(_FORMATS)
+"""Suffixes of the files that can be written."""
+
 _GIF_FPS = 50
 """GIF counts hundredths of a second, and players slow down what is shown for less than two."""
 

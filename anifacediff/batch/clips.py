@@ -1,0 +1,56 @@
+"""How one clip is made: with a pipeline, a tracker and a face model that were built once."""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+from anifacediff import registry
+from anifacediff.assemblies.exchange import UntrainedWarning
+from anifacediff.assemblies.pipeline import AnimationPipeline
+from anifacediff.batch.manifest import Row
+from anifacediff.errors import InputError
+from anifacediff.geometry.contracts import LandmarkedModel
+from anifacediff.media.images import read_image
+from anifacediff.media.video import VideoSource
+from anifacediff.media.writer import VideoWriter
+from anifacediff.sampling.presets import SAMPLING_PRESETS
+from anifacediff.tracking import Tracker, default_tracker, track_clip, track_image
+
+
+class PipelineClips:
+    """Makes clips with a pipeline: whole faces found by a tracker, the driver's speed and sound.
+
+    Args:
+        pipe: the pipeline.
+        tracker: finds the faces; the best one installed if not given.
+
+    Raises:
+        InputError: if the pipeline's face model cannot be fitted to landmarks.
+    """
+
+    def __init__(self, pipe: AnimationPipeline, tracker: Tracker | None = None) -> None:
+        pipe.set_progress_bar_config(disable=True)
+        self._pipe = pipe
+        self._tracker = default_tracker() if tracker is None else tracker
+        model = registry.morphable_models[pipe.config["morphable_model"]]()
+        if not isinstance(model, LandmarkedModel):
+            raise InputError(f"morphable_model: {type(model).__name__} has no landmarks and cannot be fitted.")
+        self._faces: dict[str, Any] = {
+            "tracker": self._tracker,
+            "model": model,
+            "margin": pipe.config["crop_margin"],
+            "image_size": max(256, pipe.config["image_size"]),
+        }
+
+    def __call__(self, row: Row, path: Path) -> None:
+        source = VideoSource(row.driving)
+        reference = track_image(read_image(row.reference), **self._faces)
+        driver = track_clip(source, **self._faces)
+        with warnings.catch_warnings(), VideoWriter(path, source.fps, audio_from=source.path) as video:
+            warnings.simplefilter("ignore", UntrainedWarning)
+            for frame in self._pipe.stream(reference, driver.parameters, seed=row.seed, **self._sampling(row)):
+                video.write(frame.image)
+
+    def _sampling(self, row: Row) -> dict[str, Any]:
+        options = {} if row.preset is None else SAMPLING_PRESETS[row.preset].options(self._pipe)
+        return options if row.steps is None else {**options, "num_inference_steps": row.steps}
