@@ -37,6 +37,19 @@ def animate(
     compare: Annotated[
         bool, typer.Option("--compare", help="Write reference, driver, control map and result side by side.")
     ] = False,
+    paste: Annotated[
+        bool,
+        typer.Option("--paste", help="Lay the animated face back into the whole of REFERENCE, at its full resolution."),
+    ] = False,
+    driver: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--driver",
+            help="FACE=CLIP, such as 1=other.mp4: another face of REFERENCE, named as by --face or --box, and the clip "
+            "that moves it; pastes all. May be given several times. DRIVING says how long the result is: a shorter "
+            "CLIP rests in its last frame, a longer one is cut.",
+        ),
+    ] = None,
     model: Model = None,
     assembly: Assembly = None,
     steps: Annotated[
@@ -82,17 +95,28 @@ def animate(
 
     [bold]anifacediff animate avatar.png talk.mp4 -o out.mp4 --preset fast[/bold]
 
+    [bold]anifacediff animate group.png left.mp4 -o out.mp4 --paste --face 0 --driver 1=right.mp4[/bold]
+
     [bold]anifacediff animate avatar.png frames/ -o out.gif --fps 12 --model path/to/pipeline[/bold]
     """
     with reported_errors(debug):
         from anifacediff.media import VideoWriter, check_writable
 
         check_writable(output, inputs=(reference, driving))
-        from anifacediff.cli.faces import Request, find_device, find_faces, landmarked_model, open_media
+        from anifacediff.cli.faces import (
+            Request,
+            another_driver,
+            find_device,
+            find_faces,
+            landmarked_model,
+            open_media,
+        )
 
-        request = Request(reference, driving, face, box, driving_face, missing, smooth, fps, tracker)
-        media = open_media(request)
-        writer = VideoWriter(output, media.source.fps, audio_from=driving)
+        first = Request(reference, driving, face, box, driving_face, missing, smooth, fps, tracker)
+        requests = [first, *(another_driver(first, text) for text in driver or ())]
+        check_writable(output, inputs=[request.driving for request in requests])
+        media = [open_media(request) for request in requests]
+        writer = VideoWriter(output, media[0].source.fps, audio_from=driving)
         where = find_device(device)
         from anifacediff.cli.generate import load_pipeline, write_animated
 
@@ -106,9 +130,20 @@ def animate(
             )
         elif model is None:
             note(NANO)
-        fitted = landmarked_model(pipe.config["morphable_model"])
-        faces = find_faces(
-            request, media, fitted, image_size=max(256, pipe.config["image_size"]), margin=pipe.config["crop_margin"]
+        fitted, size = landmarked_model(pipe.config["morphable_model"]), max(256, pipe.config["image_size"])
+        cast = [
+            find_faces(request, one, fitted, image_size=size, margin=pipe.config["crop_margin"])
+            for request, one in zip(requests, media, strict=True)
+        ]
+        write_animated(
+            writer,
+            cast,
+            pipe,
+            steps=steps,
+            preset=preset,
+            start=start,
+            seed=seed,
+            compare=compare,
+            paste=paste or driver is not None,
         )
-        write_animated(writer, faces, pipe, steps=steps, preset=preset, start=start, seed=seed, compare=compare)
         note(f"Wrote {output}.")

@@ -2,7 +2,7 @@
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -62,11 +62,13 @@ class Faces:
     """The two faces.
 
     Attributes:
+        picture: h w 3, the whole reference.
         source: the driving clip.
         reference: the avatar's face.
         driving: the driver's face in every frame.
     """
 
+    picture: UInt8[np.ndarray, "h w 3"]
     source: VideoSource
     reference: TrackedImage
     driving: TrackedClip
@@ -75,6 +77,23 @@ class Faces:
 def open_media(request: Request) -> Media:
     """Read the reference and look into the driving clip: before anything that takes long."""
     return Media(read_image(request.reference), VideoSource(request.driving, fps=_exact(request.fps)))
+
+
+def another_driver(request: Request, text: str) -> Request:
+    """The request for another face of the same reference.
+
+    Args:
+        request: for the first face.
+        text: ``FACE=CLIP``; FACE is an index or a box, as for the first face.
+
+    Raises:
+        InputError: if the text is of another form.
+    """
+    face, equals, clip = text.partition("=")
+    if not (face and equals and clip):
+        raise InputError(f"--driver {text}: expected FACE=CLIP, such as 1=other.mp4, or LEFT,TOP,RIGHT,BOTTOM=CLIP.")
+    index = int(face) if face.isdecimal() else None
+    return replace(request, driving=Path(clip), face=index, box=None if face.isdecimal() else face, driving_face=None)
 
 
 def find_faces(request: Request, media: Media, model: LandmarkedModel, image_size: int, margin: float = 1.8) -> Faces:
@@ -106,7 +125,7 @@ def find_faces(request: Request, media: Media, model: LandmarkedModel, image_siz
             image_size=image_size,
         )
     note(f"{request.driving.name}: {driving.report}.")
-    return Faces(source, reference, driving)
+    return Faces(media.picture, source, reference, driving)
 
 
 def landmarked_model(name: str) -> LandmarkedModel:

@@ -1,7 +1,8 @@
 """Running the pipeline and writing what it draws, one frame after another."""
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,13 +10,15 @@ from jaxtyping import UInt8
 
 from anifacediff import registry
 from anifacediff.assemblies.anifacediff import AniFaceDiffPipeline
-from anifacediff.assemblies.exchange import GeneratedFrame, UntrainedWarning
+from anifacediff.assemblies.exchange import UntrainedWarning
+from anifacediff.assemblies.in_place import Role, animate_in_place
 from anifacediff.assemblies.pipeline import AnimationPipeline
 from anifacediff.cli.faces import Faces
 from anifacediff.cli.report import reported_progress
 from anifacediff.errors import InputError
 from anifacediff.media import VideoWriter, side_by_side
 from anifacediff.sampling import sampling_options
+from anifacediff.tracking import retimed
 
 Picture = UInt8[np.ndarray, "h w 3"]
 
@@ -76,7 +79,7 @@ def placed(pipe: AnimationPipeline, device: torch.device, dtype: str) -> Animati
 
 def write_animated(
     writer: VideoWriter,
-    faces: Faces,
+    cast: Sequence[Faces],
     pipe: AnimationPipeline,
     *,
     steps: int | None,
@@ -84,26 +87,62 @@ def write_animated(
     start: str | None,
     seed: int,
     compare: bool,
+    paste: bool = False,
 ) -> None:
-    """Write the result, or reference, driver, control map and result side by side."""
-    driving = faces.driving.parameters
+    """Write the result, or everything that it is made of side by side.
+
+    Args:
+        writer: of the output.
+        cast: the face to animate; several only if they are pasted.
+        pipe: draws them.
+        steps: of denoising.
+        preset: name of a sampling preset.
+        start: what denoising begins with.
+        seed: of the noise.
+        compare: whether to show what the result is made of.
+        paste: lay the faces back into the whole picture.
+    """
     with warnings.catch_warnings(), reported_progress("Animating (windows x steps)") as tell, writer:
         warnings.simplefilter("ignore", UntrainedWarning)  # the command has said so
-        results = pipe.stream(
-            faces.reference,
-            driving,
-            free_after_reference=True,
-            start=start,
-            seed=seed,
-            on_window=tell,
+        options: dict[str, Any] = {
+            "free_after_reference": True,
+            "start": start,
+            "seed": seed,
+            "on_window": tell,
             **sampling_options(pipe, preset, steps),
-        )
-        for picture in _compared(results, faces) if compare else (result.image for result in results):
+        }
+        for picture in (_pasted if paste else _alone)(pipe, cast, options, compare):
             writer.write(picture)
 
 
-def _compared(results: Iterable[GeneratedFrame], faces: Faces) -> Iterator[Picture]:
+def _alone(
+    pipe: AnimationPipeline, cast: Sequence[Faces], options: Mapping[str, Any], compare: bool
+) -> Iterator[Picture]:
+    (faces,) = cast
+    results = pipe.stream(faces.reference, faces.driving.parameters, **options)
+    if not compare:
+        yield from (result.image for result in results)
+        return
     for result, frame in zip(results, faces.source, strict=True):
         height = max(_SMALLEST, result.image.shape[0])
         driver = faces.driving.crop.apply(frame, height)
         yield side_by_side((faces.reference.image, driver, result.control, result.image), height=height, labels=_LABELS)
+
+
+def _pasted(
+    pipe: AnimationPipeline, cast: Sequence[Faces], options: Mapping[str, Any], compare: bool
+) -> Iterator[Picture]:
+    first = cast[0]
+    results = animate_in_place(pipe, first.picture, [_role(faces, first) for faces in cast], **options)
+    if not compare:
+        yield from results
+        return
+    for result, frame in zip(results, first.source, strict=True):
+        driver = first.driving.crop.apply(frame, result.shape[0])
+        yield side_by_side((first.picture, driver, result), labels=("reference", "driver", "result"))
+
+
+def _role(faces: Faces, first: Faces) -> Role:
+    """A face with its driver at the speed and length of the first one's."""
+    driving, num_frames = faces.driving.parameters, len(first.driving.parameters)
+    return Role(faces.reference, retimed(driving, faces.source.fps, to=first.source.fps, num_frames=num_frames))
