@@ -13,7 +13,7 @@ from anifacediff.geometry.contracts import LandmarkedModel
 from anifacediff.media.images import read_image
 from anifacediff.media.video import VideoSource
 from anifacediff.media.writer import VideoWriter
-from anifacediff.sampling.presets import SAMPLING_PRESETS
+from anifacediff.sampling import sampling_options
 from anifacediff.tracking import Tracker, default_tracker, track_clip, track_image
 
 
@@ -46,11 +46,8 @@ class PipelineClips:
         source = VideoSource(row.driving)
         reference = track_image(read_image(row.reference), **self._faces)
         driver = track_clip(source, **self._faces)
+        options = sampling_options(self._pipe, row.preset, row.steps)
         with warnings.catch_warnings(), VideoWriter(path, source.fps, audio_from=source.path) as video:
             warnings.simplefilter("ignore", UntrainedWarning)
-            for frame in self._pipe.stream(reference, driver.parameters, seed=row.seed, **self._sampling(row)):
+            for frame in self._pipe.stream(reference, driver.parameters, seed=row.seed, **options):
                 video.write(frame.image)
-
-    def _sampling(self, row: Row) -> dict[str, Any]:
-        options = {} if row.preset is None else SAMPLING_PRESETS[row.preset].options(self._pipe)
-        return options if row.steps is None else {**options, "num_inference_steps": row.steps}

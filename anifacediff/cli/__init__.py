@@ -4,6 +4,7 @@ from anifacediff.cli.align import align
 from anifacediff.cli.animate import animate
 from anifacediff.cli.app import app
 from anifacediff.cli.assets import assets
+from anifacediff.cli.batch import batch
 from anifacediff.cli.benchmark import benchmark
 from anifacediff.cli.evaluate import evaluate
 from anifacediff.cli.plugins import plugins
@@ -14,7 +15,7 @@ from anifacediff.cli.train_full import full
 
 __all__ = ["app"]
 
-for _command in (animate, align, synthetic, evaluate, benchmark, prepare, plugins):
+for _command in (animate, align, batch, synthetic, evaluate, benchmark, prepare, plugins):
     app.command(no_args_is_help=_command not in (benchmark, plugins))(_command)
 train.command()(full)
 app.add_typer(train, name="train")

@@ -13,6 +13,8 @@ anifacediff animate avatar.png talk.mp4 -o out.mp4 --compare
 
 anifacediff align avatar.png talk.mp4 -o maps.mp4 --maps normal,depth
 
+anifacediff batch clips.csv -o clips
+
 anifacediff synthetic -o sheet.png --avatars 8 --maps
 
 anifacediff evaluate --suite nano -o evaluation
@@ -26,8 +28,8 @@ anifacediff assets list
 [bold]Exit codes[/bold]
 
 0 done · 1 unexpected error · 2 wrong usage · 3 bad input (unreadable media, no face) · 4 the output cannot be
-written · 5 a plugin, asset, checkpoint or component is broken or missing, or made NaN · 130 interrupted (Ctrl-C; no
-partial output is left)
+written · 5 a plugin, asset, checkpoint or component is broken or missing, or made NaN · 6 some clips of a batch
+failed · 130 interrupted (Ctrl-C; no partial output is left)
 """
 
 app = typer.Typer(
