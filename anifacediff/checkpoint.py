@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from diffusers.configuration_utils import ConfigMixin
 from diffusers.models.modeling_utils import ModelMixin
@@ -16,6 +16,7 @@ from anifacediff.errors import CheckpointError
 from anifacediff.shapes import Tensor
 
 ALIGNMENT = 64  # bytes, of memory that torch allocates itself
+ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 
 class StrictModel(ModelMixin, ConfigMixin):
@@ -30,11 +31,16 @@ class StrictModel(ModelMixin, ConfigMixin):
         Raises:
             CheckpointError: if a file is missing or corrupted, or if keys or shapes differ.
         """
-        return _load_and_check(super(), pretrained_model_name_or_path, {**_quiet(), **kwargs})
+        return unmap(_load_and_check(super(), pretrained_model_name_or_path, {**_quiet(), **kwargs}))
 
 
 def load_pretrained(
-    kind: Any, source: str | PathLike[str] | None, *, beside: tuple[str, ...] = (), **kwargs: Any
+    kind: Any,
+    source: str | PathLike[str] | None,
+    *,
+    beside: tuple[str, ...] = (),
+    mapped: bool = False,
+    **kwargs: Any,
 ) -> Any:
     """Load a diffusers or transformers model with nothing missing and nothing left over.
 
@@ -42,6 +48,7 @@ def load_pretrained(
         kind: the model's class.
         source: a folder or a Hub id.
         beside: beginnings of keys that the file may hold beside those of the model.
+        mapped: leave weights in the file, from where they are read when they are used, until :func:`unmap`.
         kwargs: what its ``from_pretrained`` takes.
 
     Raises:
@@ -51,7 +58,23 @@ def load_pretrained(
         return kind.from_pretrained(source, **kwargs)
     if issubclass(kind, ModelMixin):
         kwargs = {**_quiet(), **kwargs}
-    return _load_and_check(kind, source, kwargs, beside)
+    model = _load_and_check(kind, source, kwargs, beside)
+    return model if mapped else unmap(model)
+
+
+def unmap(model: ModuleT) -> ModuleT:
+    """Move a model's weights from a mapped file into memory of their own.
+
+    At odd addresses, such as they have in the file, the CPU's kernels round differently.
+
+    Args:
+        model: stays the same object; nothing happens if none of its weights is at an odd address.
+    """
+    tensors = [tensor for tensor in (*model.parameters(), *model.buffers()) if tensor.device.type == "cpu"]
+    if any(tensor.data_ptr() % ALIGNMENT for tensor in tensors):
+        for tensor in tensors:  # all, for a single one keeps the file in memory
+            tensor.data = tensor.data.clone()
+    return model
 
 
 def _quiet() -> dict[str, bool]:
@@ -74,7 +97,6 @@ def _load_and_check(
         "errors": list(map(str, info.get("error_msgs") or ())),
     }
     _raise_if_any(str(source), problems)
-    _realign(model)
     return model
 
 
@@ -136,13 +158,6 @@ def read_weights(path: str | PathLike[str]) -> dict[str, Tensor]:
 
 def _names(keys: Collection[object] | None) -> list[str]:
     return sorted(map(str, keys or ()))
-
-
-def _realign(model: nn.Module) -> None:
-    """Move weights off odd addresses in a mapped file, where the CPU's kernels round differently."""
-    for tensor in (*model.parameters(), *model.buffers()):
-        if tensor.device.type == "cpu" and tensor.data_ptr() % ALIGNMENT:
-            tensor.data = tensor.data.clone()
 
 
 def _raise_if_any(source: str, problems: Mapping[str, Collection[str]]) -> None:

@@ -86,28 +86,36 @@ def read_index(folder: Path, class_name: str) -> dict[str, Any]:
     return index
 
 
-def load_components(folder: Path, kinds: Mapping[str, Any], **options: Any) -> dict[str, Any]:
+def load_components(
+    folder: Path, kinds: Mapping[str, Any], *, mapped: Collection[str] = (), **options: Any
+) -> dict[str, Any]:
     """Load the components of a pipeline folder, each from the subfolder of its name.
 
     Args:
         folder: in diffusers' layout.
         kinds: the class of each component; never taken from the folder.
+        mapped: names of those whose weights are left in their files until :func:`~anifacediff.checkpoint.unmap`.
         options: given to every ``from_pretrained``, such as ``torch_dtype``.
 
     Raises:
         CheckpointError: naming the component whose files are missing, corrupted, or do not fit.
     """
     check_subfolders(folder, kinds)
-    return {name: load_component(kind, folder / name, **options) for name, kind in kinds.items()}
+    return {
+        name: load_component(kind, folder / name, mapped=name in mapped, **options) for name, kind in kinds.items()
+    }
 
 
-def load_component(kind: Any, folder: Path, *, beside: tuple[str, ...] = (), **options: Any) -> Any:
+def load_component(
+    kind: Any, folder: Path, *, beside: tuple[str, ...] = (), mapped: bool = False, **options: Any
+) -> Any:
     """Load one component from a folder of its own.
 
     Args:
         kind: its class.
         folder: with its configuration and weights.
         beside: beginnings of keys that the file may hold beside those of the component.
+        mapped: leave the weights in the file until :func:`~anifacediff.checkpoint.unmap`.
         options: given to ``from_pretrained``.
 
     Raises:
@@ -116,7 +124,7 @@ def load_component(kind: Any, folder: Path, *, beside: tuple[str, ...] = (), **o
     """
     read_config(folder)
     _check_weights_are_there(folder, kind)
-    return load_pretrained(kind, folder, beside=beside, **options)
+    return load_pretrained(kind, folder, beside=beside, mapped=mapped, **options)
 
 
 def check_subfolders(folder: Path, names: Collection[str]) -> None:

@@ -28,6 +28,7 @@ from anifacediff.assemblies.loading import load_components, load_scheduler, loca
 from anifacediff.attachment import Attachment
 from anifacediff.backbone.temporal import check_window, normalise_per_frame
 from anifacediff.backbone.temporal import frame_norm_groups as frame_norm_groups_of
+from anifacediff.checkpoint import unmap
 from anifacediff.conditioning.contracts import ControlRenderer
 from anifacediff.errors import CheckpointError, InputError, ShapeError
 from anifacediff.geometry.faces import FaceParameters
@@ -38,6 +39,7 @@ from anifacediff.sampling.windows import closed_windows, open_windows
 from anifacediff.shapes import Float, Tensor, UInt8
 
 DECODE_CHUNK = 8
+LARGEST_SHARD = "1GB"
 
 Autoencoder: TypeAlias = AutoencoderKL | AutoencoderTiny | AutoencoderDC
 AUTOENCODERS: Mapping[str, type[Autoencoder]] = {
@@ -209,13 +211,26 @@ class AnimationPipeline(DiffusionPipeline):
             "unet": UNetMotionModel if video else UNet2DConditionModel,
             "vae": _autoencoder(folder, index),
         }
-        components = load_components(folder, kinds, torch_dtype=torch_dtype)
+        components = load_components(folder, kinds, mapped=("unet",), torch_dtype=torch_dtype)
         described = {name: value for name, value in index.items() if not name.startswith("_") and name not in kinds}
         described["scheduler"] = load_scheduler(folder)
         try:
             return cls(**components, **described)
         except (TypeError, ValueError) as error:
             raise CheckpointError(f"{folder / 'model_index.json'}: describes no such pipeline: {error}") from error
+
+    def save_pretrained(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, save_directory: str | PathLike[str], *, max_shard_size: str = LARGEST_SHARD, **options: Any
+    ) -> None:
+        """Write a folder as diffusers does.
+
+        Args:
+            save_directory: the folder.
+            max_shard_size: of a file of weights; loading holds one of them in memory twice.
+            options: of ``DiffusionPipeline.save_pretrained``.
+        """
+        unmap(self.unet)  # perhaps from the very file that is to be written
+        super().save_pretrained(save_directory, max_shard_size=max_shard_size, **options)
 
     @classmethod
     def kinds_in(cls, index: Mapping[str, Any]) -> Mapping[str, type]:
@@ -315,6 +330,7 @@ class AnimationPipeline(DiffusionPipeline):
         if self.untrained_parts:
             parts = ", ".join(self.untrained_parts)
             warnings.warn(f"No trained weights: {parts}. The pictures mean nothing.", UntrainedWarning, stacklevel=3)
+        unmap(self.unet)  # now, when the parts that only look at the reference may have left memory
         window_size = self._window_size(window_size)
         overlap = min(self.usual_overlap, window_size - 1) if overlap is None else overlap
         if noise is None:
