@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from anifacediff.conditioning.contracts import AttentionAdapter, ControlRenderer
     from anifacediff.evaluation.contracts import ClipMetric, SetMetric
     from anifacediff.geometry.contracts import MorphableModel, Rasterizer
+    from anifacediff.provenance.contracts import Mark
     from anifacediff.tracking.contracts import Tracker
 
 
@@ -141,6 +142,12 @@ def _aed():
     return AED
 
 
+def _spread_mark():
+    from anifacediff.provenance.spread import SpreadMark
+
+    return SpreadMark
+
+
 @hookimpl
 def anifacediff_morphable_models() -> Mapping[str, Loader[Callable[..., "MorphableModel"]]]:
     """Offer the built-in head, and the one of drawn avatars, whose mesh does not carry all of the expression."""
@@ -208,3 +215,9 @@ def anifacediff_metrics() -> Mapping[str, Loader[Callable[..., "ClipMetric | Set
         "apd": _apd,
         "aed": _aed,
     }
+
+
+@hookimpl
+def anifacediff_marks() -> Mapping[str, Loader[Callable[..., "Mark"]]]:
+    """Offer the mark that ``animate`` leaves."""
+    return {"spread": _spread_mark}

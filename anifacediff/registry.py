@@ -46,8 +46,9 @@ if TYPE_CHECKING:
     from anifacediff.assets.contracts import Asset
     from anifacediff.backbone.contracts import ReferenceNetwork, TemporalNetwork
     from anifacediff.conditioning.contracts import AttentionAdapter, ControlRenderer, IdentityEncoder
-    from anifacediff.evaluation.contracts import ClipMetric, SetMetric
+    from anifacediff.evaluation.contracts import ClipMetric, Detector, SetMetric
     from anifacediff.geometry.contracts import MorphableModel, Rasterizer
+    from anifacediff.provenance.contracts import Mark
     from anifacediff.tracking import Tracker
 
 T = TypeVar("T")
@@ -131,6 +132,16 @@ class HookSpecs:
     @hookspec
     def anifacediff_metrics(self) -> Mapping[str, Loader[Callable[..., "ClipMetric | SetMetric"]]]:
         """Offer measures of how good animations are: of one clip, or of a set of clips."""
+        ...
+
+    @hookspec
+    def anifacediff_marks(self) -> Mapping[str, Loader[Callable[..., "Mark"]]]:
+        """Offer invisible marks: a clip gets one, and it is found again."""
+        ...
+
+    @hookspec
+    def anifacediff_detectors(self) -> Mapping[str, Loader[Callable[..., "Detector"]]]:
+        """Offer detectors of generated pictures: how sure each frame is held for one."""
         ...
 
     @hookspec
@@ -310,6 +321,8 @@ class Registry:
         self.temporal_modules = Catalogue[type["TemporalNetwork"]]("temporal_modules", self._discover)
         self.assemblies = Catalogue[type["DiffusionPipeline"]]("assemblies", self._discover)
         self.metrics = Catalogue[Callable[..., "ClipMetric | SetMetric"]]("metrics", self._discover)
+        self.marks = Catalogue[Callable[..., "Mark"]]("marks", self._discover)
+        self.detectors = Catalogue[Callable[..., "Detector"]]("detectors", self._discover)
         self.assets = Catalogue[Callable[[], "Asset"]]("assets", self._discover)
 
     def plugins(self) -> tuple[PluginStatus, ...]:

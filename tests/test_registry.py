@@ -324,6 +324,8 @@ OURS = {
     "temporal_modules": {"animatediff"},
     "assemblies": {"anifacediff", "animate_anyone", "magicportrait", "mimaface"},
     "assets": set[str](),
+    "detectors": set[str](),
+    "marks": {"spread"},
     "metrics": {"psnr", "ssim", "temporal_error", "lpips", "fid", "fvd", "csim", "apd", "aed"},
 }
 

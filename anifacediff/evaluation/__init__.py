@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from anifacediff.evaluation.contracts import Animation as Animation
     from anifacediff.evaluation.contracts import ClipExtractor as ClipExtractor
     from anifacediff.evaluation.contracts import ClipMetric as ClipMetric
+    from anifacediff.evaluation.contracts import Detector as Detector
     from anifacediff.evaluation.contracts import FrameExtractor as FrameExtractor
     from anifacediff.evaluation.contracts import SetMetric as SetMetric
     from anifacediff.evaluation.detection import frame_auc as frame_auc
@@ -41,7 +42,7 @@ else:
         __name__,
         {
             "bootstrap": ("Interval", "interval"),
-            "contracts": ("Animation", "ClipExtractor", "ClipMetric", "FrameExtractor", "SetMetric"),
+            "contracts": ("Animation", "ClipExtractor", "ClipMetric", "Detector", "FrameExtractor", "SetMetric"),
             "detection": ("frame_auc", "video_auc"),
             "drawn_tracker": ("DrawnTracker", "ExpressionExtractor", "IdentityExtractor", "PoseExtractor"),
             "faces": ("AED", "APD", "CSIM", "cosine"),

@@ -78,6 +78,15 @@ class ClipExtractor(Protocol):
 
 
 @runtime_checkable
+class Detector(Protocol):
+    """Tells generated pictures from real ones; a model of the user's own, in evaluation mode."""
+
+    def __call__(self, images: Float[Tensor, "f 3 h w"]) -> Float[Tensor, "f"]:
+        """Score frames of one clip in their order, RGB in [0, 1]: higher for what is held for generated."""
+        ...
+
+
+@runtime_checkable
 class ClipMetric(Protocol):
     """Judges one clip at a time."""
 

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from anifacediff.testing.checks import checks_of as checks_of
     from anifacediff.testing.checks import parametrize_with_checks as parametrize_with_checks
     from anifacediff.testing.denoisers import tiny_unet as tiny_unet
+    from anifacediff.testing.detectors import DetectorCase as DetectorCase
     from anifacediff.testing.identity_encoders import IdentityEncoderCase as IdentityEncoderCase
+    from anifacediff.testing.marks import MarkCase as MarkCase
     from anifacediff.testing.metrics import MetricCase as MetricCase
     from anifacediff.testing.metrics import clip_colours as clip_colours
     from anifacediff.testing.metrics import mean_colours as mean_colours
@@ -36,7 +38,9 @@ else:
             "assets": ("AssetCase",),
             "checks": ("Case", "Check", "NotApplicable", "checks_of", "parametrize_with_checks"),
             "denoisers": ("tiny_unet",),
+            "detectors": ("DetectorCase",),
             "identity_encoders": ("IdentityEncoderCase",),
+            "marks": ("MarkCase",),
             "metrics": ("MetricCase", "clip_colours", "mean_colours"),
             "models": ("ModelCase",),
             "pictured": ("drawn_portrait",),

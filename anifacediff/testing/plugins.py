@@ -98,10 +98,10 @@ CHECKS: tuple[CheckFunction, ...] = (
 def plugin_cases(plugin: str, *own: Case[Any]) -> tuple[Case[Any], ...]:
     """The cases of an installed plugin: itself, and all that it registers, found without importing it.
 
-    Components are built without arguments: models, trackers, rasterisers, identity encoders and metrics by a plain
-    call, renderers from the built-in head with maps of 64 pixels, adapters by ``for_unet``, reference nets by
-    ``from_unet``, assemblies by ``untrained``. Where that is not possible, give a case of the component's name and
-    kind.
+    Components are built without arguments: models, trackers, rasterisers, identity encoders, metrics, marks and
+    detectors by a plain call, renderers from the built-in head with maps of 64 pixels, adapters by ``for_unet``,
+    reference nets by ``from_unet``, assemblies by ``untrained``. Where that is not possible, give a case of the
+    component's name and kind.
 
     The names of the cases are ``plugin/component``.
 
@@ -180,6 +180,8 @@ KINDS: Mapping[str, tuple[str, Callable[..., Any]]] = MappingProxyType(
         "temporal_modules": ("TemporalCase", partial(_method, "for_unet")),
         "assemblies": ("AssemblyCase", partial(_method, "untrained")),
         "metrics": ("MetricCase", _called),
+        "marks": ("MarkCase", _called),
+        "detectors": ("DetectorCase", _called),
         "assets": ("AssetCase", _called),
     }
 )
