@@ -123,9 +123,9 @@ def _alone(
     if not compare:
         yield from (result.image for result in results)
         return
-    for result, frame in zip(results, faces.source, strict=True):
+    for number, (result, frame) in enumerate(zip(results, faces.source, strict=True)):
         height = max(_SMALLEST, result.image.shape[0])
-        driver = faces.driving.crop.apply(frame, height)
+        driver = faces.driving.crop_at(number).apply(frame, height)
         yield side_by_side((faces.reference.image, driver, result.control, result.image), height=height, labels=_LABELS)
 
 
@@ -137,8 +137,8 @@ def _pasted(
     if not compare:
         yield from results
         return
-    for result, frame in zip(results, first.source, strict=True):
-        driver = first.driving.crop.apply(frame, result.shape[0])
+    for number, (result, frame) in enumerate(zip(results, first.source, strict=True)):
+        driver = first.driving.crop_at(number).apply(frame, result.shape[0])
         yield side_by_side((first.picture, driver, result), labels=("reference", "driver", "result"))
 
 

@@ -25,7 +25,7 @@ def write_aligned(writer: VideoWriter, faces: Faces, alignment: FacialAlignment,
         total = len(driving.parameters)
         for index, frame in enumerate(progress(faces.source, "Drawing control maps", total)):
             maps = alignment.render(plan, driving.parameters[index : index + 1].to(device))
-            writer.write(side_by_side([driving.crop.apply(frame, size), *_pictures(maps)]))
+            writer.write(side_by_side([driving.crop_at(index).apply(frame, size), *_pictures(maps)]))
 
 
 def _pictures(maps: ControlMaps) -> Iterator[Picture]:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from anifacediff.media.compare import side_by_side as side_by_side
     from anifacediff.media.crop import SquareCrop as SquareCrop
+    from anifacediff.media.cuts import SceneCuts as SceneCuts
     from anifacediff.media.images import read_image as read_image
     from anifacediff.media.images import write_image as write_image
     from anifacediff.media.paste import PasteBack as PasteBack
@@ -20,6 +21,7 @@ else:
         {
             "compare": ("side_by_side",),
             "crop": ("SquareCrop",),
+            "cuts": ("SceneCuts",),
             "images": ("read_image", "write_image"),
             "paste": ("PasteBack",),
             "pictures": ("to_pictures",),

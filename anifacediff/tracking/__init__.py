@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from anifacediff.tracking.fit import projected_landmarks as projected_landmarks
     from anifacediff.tracking.fit import reprojection_error as reprojection_error
     from anifacediff.tracking.retime import retimed as retimed
+    from anifacediff.tracking.shots import Shot as Shot
     from anifacediff.tracking.smoothing import smooth_parameters as smooth_parameters
     from anifacediff.tracking.smoothing import smooth_signal as smooth_signal
     from anifacediff.tracking.track import TrackedClip as TrackedClip
@@ -39,6 +40,7 @@ else:
             "default": ("default_tracker",),
             "fit": ("LandmarkFit", "projected_landmarks", "reprojection_error"),
             "retime": ("retimed",),
+            "shots": ("Shot",),
             "smoothing": ("smooth_parameters", "smooth_signal"),
             "track": (
                 "TrackedClip",

@@ -62,7 +62,7 @@ class Estimates:
         """
         if self._images:
             self._read()
-        return _joined(self._parts)
+        return joined(self._parts)
 
     def _read(self) -> None:
         images = torch.stack(self._images)
@@ -132,8 +132,10 @@ def _checked(tracker: ParameterTracker, images: Tensor, faces: Sequence[Detected
     return replace(found).to("cpu")  # which looks for NaN again: copies are made without
 
 
-def _joined(parts: Sequence[FaceParameters]) -> FaceParameters:
-    """The frames of all parts; the canvas is that of the first."""
+def joined(parts: Sequence[FaceParameters]) -> FaceParameters:
+    """The frames of all parts, at least one; the canvas is that of the first. A single part is returned as it is."""
+    if len(parts) == 1:
+        return parts[0]
     cameras = [part.camera for part in parts if isinstance(part.camera, PerFrame)]  # which was checked
     return FaceParameters(
         shape=torch.cat([part.shape for part in parts]),

@@ -1,5 +1,6 @@
 """From an image or a clip to the parameters of the face it shows, in pixels of one square crop."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -11,21 +12,20 @@ from numpy.typing import NDArray
 
 from anifacediff.errors import InputError, NoFaceError, SeveralFacesError
 from anifacediff.geometry.contracts import LandmarkedModel
-from anifacediff.geometry.faces import FaceParameters
+from anifacediff.geometry.faces import Box, FaceParameters
 from anifacediff.media.crop import SquareCrop
+from anifacediff.media.cuts import SceneCuts
 from anifacediff.media.images import check_picture
 from anifacediff.shapes import Float, Tensor
-from anifacediff.tracking.contracts import DetectedFace, FaceRectangle, ParameterTracker, Tracker, extent
-from anifacediff.tracking.estimates import Estimates, reads
+from anifacediff.tracking.contracts import DetectedFace, FaceRectangle, ParameterTracker, Tracker
+from anifacediff.tracking.estimates import Estimates, joined, reads
 from anifacediff.tracking.fit import LandmarkFit, reprojection_error
 from anifacediff.tracking.gaps import Gaps, Missing
+from anifacediff.tracking.shots import Shot, shot_crops, shot_spans
 from anifacediff.tracking.smoothing import smooth_parameters
 
 Picture = UInt8[np.ndarray, "h w 3"]
 Unchecked = NDArray[Any]
-
-_TIGHTEST = 1.25  # the margin of DECA, down to which a crop is shrunk before it reaches over the image's edges
-_RISE = 0.15  # of the crop's centre over that of the landmarks, in sizes of the face: hair needs room
 
 _BY_HAND = (
     "Try another picture, or say where the face is: for a reference image --box on the command line; in Python "
@@ -78,14 +78,32 @@ class TrackedClip:
     """The face of a clip.
 
     Attributes:
-        crop: where the crop lies in every frame; cut a frame with ``crop.apply(frame, image_size)``.
-        parameters: one row for each frame, in pixels of the crop.
+        crop: where the crop lies in the frames of the first shot, which is the whole clip if there are no scene cuts.
+        parameters: one row for each frame, in pixels of its shot's crop.
         report: frames without a face, and the error of the fit.
+        later_shots: those after the first scene cut, in order.
     """
 
     crop: SquareCrop
     parameters: FaceParameters
     report: TrackingReport
+    later_shots: tuple[Shot, ...] = ()
+
+    def crop_at(self, frame: int) -> SquareCrop:
+        """Where the crop lies in a frame, given by its number; cut it with ``crop_at(n).apply(image, image_size)``."""
+        begun = [shot.crop for shot in self.later_shots if shot.first <= frame]
+        return begun[-1] if begun else self.crop
+
+    def boxes(self) -> Box:
+        """The face boxes of all frames, in pixels of the frames."""
+        size = self.parameters.canvas[0]
+        shots = (Shot(0, self.crop), *self.later_shots)
+        ends = [*(shot.first for shot in self.later_shots), len(self.parameters)]
+        corners = [
+            self.parameters.box[shot.first : end].moved(shot.crop.from_crop(size)).corners
+            for shot, end in zip(shots, ends, strict=True)
+        ]
+        return Box(torch.cat(corners))
 
 
 def track_image(
@@ -124,6 +142,7 @@ def track_image(
     tracked = _track(
         [chosen],
         estimates,
+        cuts=(),
         model=model,
         missing="raise",
         smoothing=0.0,
@@ -145,8 +164,12 @@ def track_clip(
     smoothing: float = 1.0,
     margin: float = 1.8,
     image_size: int = 256,
+    find_cuts: bool = True,
 ) -> TrackedClip:
     """Follow one face through a clip and fit a model to it; the frames are read once and not kept.
+
+    Each shot between two scene cuts has a crop of its own; smoothing and the filling of gaps do not cross a cut, and
+    after it the nearest face is followed, however far away.
 
     Args:
         frames: f of h w 3, RGB. For a progress bar wrap them, for instance in ``rich.progress.track``.
@@ -159,6 +182,7 @@ def track_clip(
         smoothing: strength in frames, see :func:`smooth_parameters`; 0 is off.
         margin: side of the crop over the face's size, see :meth:`SquareCrop.around`; 1.8 shows the whole head.
         image_size: height and width of the crop in pixels.
+        find_cuts: whether to look for scene cuts, see :class:`~anifacediff.media.SceneCuts`.
 
     Raises:
         NoFaceError: if no frame shows a face, or one does not and ``missing`` is ``"raise"``.
@@ -169,8 +193,14 @@ def track_clip(
     _check_missing(missing)
     model, estimates = _reading(tracker, model)
     follower = _Follower(tracker, face)
+    begins_shot = SceneCuts() if find_cuts else _never
+    cuts: list[int] = []
     faces: list[DetectedFace | None] = []
     for number, image in enumerate(frames):
+        check_picture(f"frame {number}", image)
+        if begins_shot(image):
+            cuts.append(number)
+            follower.look_everywhere()
         faces.append(follower(image))
         if estimates is not None:
             estimates.add(number, image, faces[-1])
@@ -178,6 +208,7 @@ def track_clip(
     return _track(
         faces,
         estimates,
+        cuts=cuts,
         model=model,
         missing=missing,
         smoothing=smoothing,
@@ -196,12 +227,12 @@ def track_faces(
     margin: float = 1.8,
     image_size: int = 256,
     frame_size: tuple[int, int] | None = None,
+    cuts: Sequence[int] = (),
 ) -> TrackedClip:
     """Fit a model to the faces of a clip that were found before, or given by hand.
 
-    The crop is one square for the whole clip, so movements and zooms inside it survive: DECA's square around a
-    face of the median size, raised a little to show the hair, and grown by how much the box of all frames exceeds
-    that face.
+    The crop is one square for a whole shot, so movements and zooms inside it survive; see
+    :func:`~anifacediff.tracking.shots.shot_crops`.
 
     Args:
         faces: one for each frame, in pixels of the frames; None where the face is not seen.
@@ -213,15 +244,19 @@ def track_faces(
         image_size: height and width of the crop in pixels.
         frame_size: height and width of the frames in pixels; if given, the crop is moved, and shrunk down to a
             margin of 1.25, so that it shows as little as possible from beyond their edges.
+        cuts: numbers of the frames that begin a new shot, without the first.
 
     Raises:
         NoFaceError: if there is none at all, or one is None and ``missing`` is ``"raise"``.
-        InputError: if ``missing`` is another word.
+        InputError: if ``missing`` is another word, or ``cuts`` are no ascending numbers of frames.
     """
     _check_missing(missing)
+    if list(cuts) != sorted({cut for cut in cuts if 0 < cut < len(faces)}):
+        raise InputError(f"cuts: expected ascending numbers of frames between 1 and {len(faces) - 1}, found {cuts}.")
     return _track(
         faces,
         None,
+        cuts=cuts,
         model=model,
         missing=missing,
         smoothing=smoothing,
@@ -255,6 +290,7 @@ def _track(
     faces: Sequence[DetectedFace | None],
     estimates: Estimates | None,
     *,
+    cuts: Sequence[int],
     model: LandmarkedModel,
     missing: Missing,
     smoothing: float,
@@ -264,18 +300,34 @@ def _track(
 ) -> TrackedClip:
     """Arguments as for :func:`track_faces`, and the tracker's own estimates of the frames with a face, if any."""
     absent = _absent(faces, missing)
-    gaps = Gaps.between([face is not None for face in faces], missing)
-    landmarks = gaps.fill(torch.stack([torch.from_numpy(face.landmarks) for face in faces if face is not None]))
-    crop = _clip_crop(landmarks, margin, frame_size)
-    to_crop, canvas = crop.to_crop(image_size), (image_size, image_size)
-    moved = to_crop(landmarks.float())
+    seen = [face is not None for face in faces]
+    spans = shot_spans(seen, cuts)
+    gaps = [Gaps.between(seen[span], missing) for span in spans]
+    landmarks = [gap.fill(_landmarks(faces[span])) for gap, span in zip(gaps, spans, strict=True)]
+    crops = shot_crops(landmarks, margin, frame_size)
+    canvas, ways = (image_size, image_size), [crop.to_crop(image_size) for crop in crops]
+    moved = torch.cat([way(marks.float()) for way, marks in zip(ways, landmarks, strict=True)])
     if estimates is None:
         found = LandmarkFit(model)(moved, canvas=canvas)
     else:
-        found = gaps.fill_parameters(estimates.joined()).moved(to_crop, canvas).to(model.triangles.device)
-    parameters = smooth_parameters(found, smoothing)
+        known = estimates.joined()
+        rows = [slice(sum(seen[: span.start]), sum(seen[: span.stop])) for span in spans]
+        filled = [gap.fill_parameters(known[part]) for gap, part in zip(gaps, rows, strict=True)]
+        found = joined([part.moved(way, canvas) for part, way in zip(filled, ways, strict=True)])
+        found = found.to(model.triangles.device)
+    parameters = joined([smooth_parameters(found[span], smoothing) for span in spans])
     report = TrackingReport(absent, missing, reprojection_error(model, parameters, moved))
-    return TrackedClip(crop, parameters, report)
+    shots = tuple(Shot(span.start, crop) for span, crop in zip(spans, crops, strict=True))
+    return TrackedClip(crops[0], parameters, report, shots[1:])
+
+
+def _landmarks(faces: Sequence[DetectedFace | None]) -> Float[Tensor, "n 68 2"]:
+    """Those of the faces that are seen."""
+    return torch.stack([torch.from_numpy(face.landmarks) for face in faces if face is not None])
+
+
+def _never(image: Picture) -> bool:
+    return False
 
 
 def _absent(faces: Sequence[DetectedFace | None], missing: Missing) -> tuple[int, ...]:
@@ -300,7 +352,7 @@ class _Follower:
         self._face = face
         self._number = 0
         self._last: DetectedFace | None = None
-        self._unseen = 0
+        self._unseen = 0.0  # frames
 
     def __call__(self, image: Unchecked) -> DetectedFace | None:
         found = _search(self._tracker, image, f"frame {self._number}")
@@ -311,9 +363,13 @@ class _Follower:
             chosen = _choose(found, self._face, where, option="--driving-face") if found else None
         self.frame_size = image.shape[0], image.shape[1]
         self._number += 1
-        self._unseen = 0 if chosen is not None else self._unseen + 1
+        self._unseen = 0.0 if chosen is not None else self._unseen + 1
         self._last = chosen or self._last
         return chosen
+
+    def look_everywhere(self) -> None:
+        """Say that a new shot begins, in which the face may be anywhere."""
+        self._unseen = math.inf
 
     def check(self) -> None:
         """Raise if there was no frame, or no face in any."""
@@ -350,7 +406,7 @@ def _choose(found: tuple[DetectedFace, ...], face: int | None, where: str, *, op
     raise InputError(f"face={face}: {where} shows {len(found)} face(s): {listed}. {how}.")
 
 
-def _nearest(found: tuple[DetectedFace, ...], box: FaceRectangle, unseen: int) -> DetectedFace | None:
+def _nearest(found: tuple[DetectedFace, ...], box: FaceRectangle, unseen: float) -> DetectedFace | None:
     """The face nearest to ``box``; none if it is farther than a face can move, which grows with frames unseen."""
     x, y, size = _middle(box)
     away = [(np.hypot(_middle(one.box)[0] - x, _middle(one.box)[1] - y), index) for index, one in enumerate(found)]
@@ -358,19 +414,6 @@ def _nearest(found: tuple[DetectedFace, ...], box: FaceRectangle, unseen: int) -
         return None
     distance, index = min(away)
     return found[index] if distance <= size * (1 + unseen) else None
-
-
-def _clip_crop(landmarks: Float[Tensor, "f 68 2"], margin: float, frame_size: tuple[int, int] | None) -> SquareCrop:
-    """DECA's square around a face of the median size, grown by how much the box of all frames exceeds it."""
-    points = landmarks.numpy()
-    left, top, right, bottom = extent(points.reshape(-1, 2))
-    width, height = np.median(points.max(axis=1) - points.min(axis=1), axis=0).tolist()
-    x, y = (left + right) / 2, (top + bottom) / 2
-    face = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
-    square, tight = (SquareCrop.around(face, margin=each, lower=-_RISE) for each in (margin, _TIGHTEST))
-    growth = max(right - left - width, bottom - top - height)
-    crop = SquareCrop(square.x, square.y, square.side + growth)
-    return crop if frame_size is None else crop.within(*frame_size, smallest=tight.side + growth)
 
 
 def _middle(box: FaceRectangle) -> tuple[float, float, float]:

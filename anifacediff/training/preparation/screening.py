@@ -1,5 +1,6 @@
 """Which frames of a tracked clip are fit to be learned from."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import groupby
 from typing import Literal
@@ -48,7 +49,6 @@ def faults(
     tracked: TrackedClip,
     sharp: ArrayFloat[np.ndarray, "f"],
     joint_names: Sequence[str],
-    image_size: int,
     limits: Limits,
 ) -> list[Fault | None]:
     """Why each frame is left out, the gravest reason; None if it is taken.
@@ -57,13 +57,12 @@ def faults(
         tracked: the face in every frame.
         sharp: :func:`sharpness` of each crop.
         joint_names: of the face model.
-        image_size: height and width of the crops in pixels.
         limits: which frames are taken.
     """
     missing = set(tracked.report.missing)
     off = tracked.report.reprojection_error > limits.misfit
     turned = head_turn(tracked.parameters.pose, joint_names) > limits.pose
-    small = tracked.parameters.box.size * (tracked.crop.side / image_size) < limits.face
+    small = tracked.boxes().size < limits.face
     found: list[Fault | None] = []
     for frame in range(len(tracked.parameters)):
         wrong: dict[Fault, bool] = {
@@ -77,16 +76,17 @@ def faults(
     return found
 
 
-def clips(frames: Sequence[Fault | None], limits: Limits, longest: int) -> list[range]:
+def clips(frames: Sequence[Fault | None], limits: Limits, longest: int, cuts: Sequence[int] = ()) -> list[range]:
     """The runs of frames that are taken, cut into clips; a piece shorter than a run is left out.
 
     Args:
         frames: :func:`faults` of each.
         limits: says how long a run is at least.
         longest: the most frames in a clip.
+        cuts: numbers of the frames that begin a new shot, in ascending order; no clip goes across.
     """
     found: list[range] = []
-    for fault, group in groupby(range(len(frames)), key=frames.__getitem__):
+    for (fault, _), group in groupby(range(len(frames)), key=lambda n: (frames[n], bisect_right(cuts, n))):
         run = list(group)
         if fault is None:
             pieces = [run[first : first + longest] for first in range(0, len(run), longest)]

@@ -71,10 +71,10 @@ class Studio:
         try:
             source = VideoSource(path)
             tracked = self._tracked(source)
-            wrong = faults(
-                tracked, self._sharpness(source, tracked), self._model.joint_names, self._size, self.preparation.limits
-            )
-            kept = clips(wrong, self.preparation.limits, self.preparation.clip_frames)
+            limits, sharp = self.preparation.limits, self._sharpness(source, tracked)
+            wrong = faults(tracked, sharp, self._model.joint_names, limits)
+            cuts = [shot.first for shot in tracked.later_shots]
+            kept = clips(wrong, limits, self.preparation.clip_frames, cuts)
             digest = self._write(source, tracked, kept, name, key, shard) if kept else ""
         except tuple(REASONS) as error:
             return VideoReport(name, key, refused=reason_of(error), message=str(error))
@@ -100,7 +100,7 @@ class Studio:
         )
 
     def _sharpness(self, source: VideoSource, tracked: TrackedClip) -> ArrayFloat[np.ndarray, "f"]:
-        return np.array([sharpness(tracked.crop.apply(frame, self._size)) for frame in source])
+        return np.array([sharpness(tracked.crop_at(n).apply(frame, self._size)) for n, frame in enumerate(source)])
 
     def _write(
         self, source: VideoSource, tracked: TrackedClip, kept: Sequence[range], name: str, key: str, shard: Path
@@ -109,7 +109,8 @@ class Studio:
             frames, position = iter(source), 0
             for number, clip in enumerate(kept):
                 wanted = islice(frames, clip.start - position, clip.stop - position)
-                pictures = np.stack([tracked.crop.apply(frame, self._size) for frame in wanted])
+                crop = tracked.crop_at(clip.start)
+                pictures = np.stack([crop.apply(frame, self._size) for frame in wanted])
                 position = clip.stop
                 parameters = tracked.parameters[clip.start : clip.stop]
                 maps, latents = self._maps(parameters), self._latents(pictures)

@@ -53,7 +53,7 @@ def test_every_fault_has_its_name():
     sharp = np.array([50.0, 50.0, 50.0, 1.0, 50.0, 50.0])
     limits = Limits(pose=60.0, sharpness=20.0, face=32.0, misfit=0.2, run=2)
     expected = ["missing", "misfit", "pose", "blurred", None, "small"]
-    assert faults(tracked(6), sharp, JOINTS, 64, limits) == expected
+    assert faults(tracked(6), sharp, JOINTS, limits) == expected
 
 
 def test_runs_are_cut_and_short_ones_left_out():
@@ -61,6 +61,7 @@ def test_runs_are_cut_and_short_ones_left_out():
     frames: list[Fault | None] = [*good, "blurred", None, "pose", *good[:3]]
     assert clips(frames, Limits(run=3), 5) == [range(5), range(10, 13)]
     assert clips(frames, Limits(run=2), 5) == [range(5), range(5, 7), range(10, 13)]
+    assert clips(good, Limits(run=3), 5, cuts=[4]) == [range(4), range(4, 7)]
     assert clips([], Limits(), 64) == []
 
 

@@ -39,7 +39,7 @@ def clip_blendshapes(
     faces = [tracker.faces(frame) for frame in frames]
     if len(faces) != len(tracked.parameters):
         raise InputError(f"frames: {len(faces)} are given, but {len(tracked.parameters)} were tracked.")
-    boxes = tracked.parameters.box.moved(tracked.crop.from_crop(tracked.parameters.canvas[0])).corners.tolist()
+    boxes = tracked.boxes().corners.tolist()
     found = [_nearest(candidates, box) for candidates, box in zip(faces, boxes, strict=True)]
     seen = [number for number, face in enumerate(found) if face is not None]
     if not seen:
