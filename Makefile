@@ -1,7 +1,8 @@
 # make setup   an environment in .venv, with every plugin and the tools to test it (a second time it is quick)
 # make demo    animate the bundled avatar with the bundled clip, and with CLIP=yours.mp4 if given
 # make test    the tests, with every annotation checked at run time
-# make check   lint, types, import order, the tests with and without run-time checks
+# make check   lint, types, import order, the documents, the tests with and without run-time checks
+# make docs    the documents as a site in out/site, with the reference of every package
 # make nano    train the small model that comes with the package anew, in hours; OUT, PROCESSES, STEPS: see scripts/nano
 # make clean   remove what the others made
 #
@@ -20,7 +21,7 @@ PLAIN = --override-ini "addopts=--import-mode=importlib -ra --strict-markers"
 DEMO := out/demo.mp4
 OWN_DEMO := out/demo-own.mp4
 
-.PHONY: setup demo nano test check lint types imports plain-test clean
+.PHONY: setup demo nano test check lint types imports docs plain-test clean
 
 setup: $(TESTERS)
 
@@ -33,7 +34,7 @@ $(TESTERS): $(MANIFESTS)
 	@touch $(READY) $@
 
 $(CHECKERS): $(MANIFESTS)
-	@sh scripts/setup test,check
+	@sh scripts/setup test,check,docs
 	@touch $(READY) $(TESTERS) $@
 
 demo: $(READY)
@@ -51,7 +52,7 @@ nano: $(READY)
 test: $(TESTERS)
 	$(PYTEST)
 
-check: lint types imports test plain-test
+check: lint types imports docs test plain-test
 
 lint: $(CHECKERS)
 	$(BIN)/ruff check
@@ -62,6 +63,10 @@ types: $(CHECKERS)
 
 imports: $(CHECKERS)
 	$(BIN)/lint-imports
+
+docs: $(CHECKERS)
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "The documents are in $(CURDIR)/out/site/index.html."
 
 plain-test: $(TESTERS)
 	$(PYTEST) $(PLAIN)

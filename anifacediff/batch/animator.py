@@ -13,7 +13,7 @@ from anifacediff.batch.records import Ledger, digest_of
 from anifacediff.errors import AniFaceDiffError
 
 Status = Literal["finished", "skipped", "failed"]
-MOST_DEATHS = 4
+MOST_DEATHS = 6
 """A clip at which so many workers in a row died is given up, so that the others get done."""
 
 

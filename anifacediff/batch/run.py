@@ -149,6 +149,7 @@ def _alone(folder: Path) -> Generator[Ledger]:
         with FileLock(ledger.lock, timeout=0):
             ledger.forget_deaths()
             yield ledger
+            ledger.forget_deaths()
     except Timeout:
         raise OutputError(f"{folder}: another batch is at work there; wait for it, or use another folder.") from None
     except OSError as error:
