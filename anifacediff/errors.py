@@ -33,6 +33,10 @@ class OutputError(AniFaceDiffError, OSError):
     """A result cannot be written where it was asked for."""
 
 
+class ProvenanceError(AniFaceDiffError, ValueError):
+    """A record of where a clip comes from is damaged, or of another clip."""
+
+
 class AssetError(AniFaceDiffError, OSError):
     """A file that its users obtain themselves is missing, damaged, or of another kind."""
 

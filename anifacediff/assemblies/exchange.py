@@ -1,7 +1,7 @@
 """What goes into a pipeline and what comes out of it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -9,6 +9,7 @@ from diffusers.utils.outputs import BaseOutput
 from PIL import Image
 
 from anifacediff.geometry.faces import FaceParameters
+from anifacediff.provenance.contracts import Mark
 from anifacediff.shapes import UInt8
 
 
@@ -46,6 +47,10 @@ class GeneratedFrame:
     def control(self) -> UInt8[np.ndarray, "h w 3"]:
         """The control map that the denoiser was given; drawn when it is asked for."""
         return self._draw_control()
+
+    def marked(self, mark: Mark) -> "GeneratedFrame":
+        """The same frame with a mark all over its image."""
+        return replace(self, image=mark.embed(self.image[None])[0])
 
 
 @dataclass

@@ -33,6 +33,7 @@ from anifacediff.conditioning.contracts import ControlRenderer
 from anifacediff.errors import CheckpointError, InputError, ShapeError
 from anifacediff.geometry.faces import FaceParameters
 from anifacediff.media.pictures import to_pictures
+from anifacediff.provenance.contracts import Mark
 from anifacediff.sampling.denoise import Scheduler, denoise_clip, stream_latents
 from anifacediff.sampling.noise import FrameNoise, Noise
 from anifacediff.sampling.windows import closed_windows, open_windows
@@ -86,6 +87,9 @@ class AnimationPipeline(DiffusionPipeline):
 
     reference_parts: ClassVar[tuple[str, ...]] = ("image_encoder", "prompt", "reference_net")
     """Components that only :meth:`prepare` uses, once for a clip; names that an assembly does not have are no harm."""
+
+    folder: Path | None = None
+    """Where its weights were loaded from; None if it was put together from parts."""
 
     vae: Autoencoder
     unet: UNet2DConditionModel | UNetMotionModel
@@ -215,9 +219,11 @@ class AnimationPipeline(DiffusionPipeline):
         described = {name: value for name, value in index.items() if not name.startswith("_") and name not in kinds}
         described["scheduler"] = load_scheduler(folder)
         try:
-            return cls(**components, **described)
+            pipeline = cls(**components, **described)
         except (TypeError, ValueError) as error:
             raise CheckpointError(f"{folder / 'model_index.json'}: describes no such pipeline: {error}") from error
+        pipeline.folder = folder
+        return pipeline
 
     def save_pretrained(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, save_directory: str | PathLike[str], *, max_shard_size: str = LARGEST_SHARD, **options: Any
@@ -299,6 +305,7 @@ class AnimationPipeline(DiffusionPipeline):
         scheduler: Scheduler | None = None,
         cache_interval: int = 1,
         on_window: Callable[[int, int], None] | None = None,
+        mark: Mark | None = None,
     ) -> Iterator[GeneratedFrame]:
         """Generate a clip whose conditions are prepared, frame after frame.
 
@@ -322,6 +329,7 @@ class AnimationPipeline(DiffusionPipeline):
                 :class:`~anifacediff.backbone.FeatureCache`; a :class:`~anifacediff.sampling.SamplingPreset` sets this
                 and others for a purpose.
             on_window: called with the windows evaluated so far and in all.
+            mark: left in every frame, such as :class:`~anifacediff.provenance.SpreadMark`; none if None.
 
         Raises:
             InputError: if an option is out of range.
@@ -348,7 +356,8 @@ class AnimationPipeline(DiffusionPipeline):
         if cache_interval != 1:
             clip = CachedClip(clip, self.unet, cache_interval)
         layout = Layout(num_frames, window_size, overlap, closed_loop)
-        return self.finish(self.denoise(clip, layout, options), clip)
+        frames = self.finish(self.denoise(clip, layout, options), clip)
+        return frames if mark is None else (frame.marked(mark) for frame in frames)
 
     def denoise(
         self, clip: Conditions, layout: Layout, options: Mapping[str, Any]

@@ -25,6 +25,7 @@ from anifacediff.errors import (
     NotFiniteError,
     OutputError,
     PluginError,
+    ProvenanceError,
     UnknownComponentError,
 )
 
@@ -37,6 +38,7 @@ _EXIT_CODES: tuple[tuple[type[AniFaceDiffError], int], ...] = (
     (InputError, BAD_INPUT),
     (ConfigurationError, BAD_INPUT),
     (MediaError, BAD_INPUT),
+    (ProvenanceError, BAD_INPUT),
     (PluginError, BAD_COMPONENT),
     (AssetError, BAD_COMPONENT),
     (CheckpointError, BAD_COMPONENT),

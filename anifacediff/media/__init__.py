@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from anifacediff.media.paste import PasteBack as PasteBack
     from anifacediff.media.pictures import to_pictures as to_pictures
     from anifacediff.media.video import VideoSource as VideoSource
+    from anifacediff.media.writer import ClipNotes as ClipNotes
     from anifacediff.media.writer import VideoWriter as VideoWriter
     from anifacediff.media.writer import check_writable as check_writable
 else:
@@ -26,6 +27,6 @@ else:
             "paste": ("PasteBack",),
             "pictures": ("to_pictures",),
             "video": ("VideoSource",),
-            "writer": ("VideoWriter", "check_writable"),
+            "writer": ("ClipNotes", "VideoWriter", "check_writable"),
         },
     )

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import UInt8
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.PngImagePlugin import PngInfo
 
 from anifacediff.errors import InputError, MediaError, OutputError, ShapeError
 
@@ -41,20 +42,25 @@ def read_image(path: str | os.PathLike[str]) -> UInt8[np.ndarray, "h w 3"]:
         return decode_image(image, Path(path))
 
 
-def write_image(path: str | os.PathLike[str], image: UInt8[np.ndarray, "h w 3"]) -> None:
+def write_image(path: str | os.PathLike[str], image: UInt8[np.ndarray, "h w 3"], *, comment: str | None = None) -> None:
     """Write an image; the format follows the suffix.
 
     Args:
         path: the file to write; an existing one is replaced.
         image: h w 3, RGB, row 0 at the top.
+        comment: text that is kept inside of a PNG.
 
     Raises:
         ShapeError: if the image is not h w 3 bytes.
         OutputError: if the suffix is unknown or the file cannot be written.
     """
     check_picture("image", image)
+    options: dict[str, Any] = {}
+    if comment is not None:
+        options["pnginfo"] = PngInfo()
+        options["pnginfo"].add_text("comment", comment)
     try:
-        Image.fromarray(image).save(path)
+        Image.fromarray(image).save(path, **options)
     except (OSError, ValueError) as error:
         raise OutputError(f"{path}: the image cannot be written ({error}).") from error
 

@@ -3,12 +3,13 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Collection, Generator, Iterable
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, cast
+from typing import Protocol, cast, runtime_checkable
 
 import av
 import numpy as np
@@ -22,7 +23,26 @@ from PIL import Image
 
 from anifacediff.errors import OutputError, ShapeError
 from anifacediff.media.audio import AudioTrack
+from anifacediff.media.comments import add_gif_comment
 from anifacediff.media.images import check_picture, write_image
+
+
+@runtime_checkable
+class ClipNotes(Protocol):
+    """What is noted about a clip; :class:`~anifacediff.provenance.Record` is one."""
+
+    @property
+    def comment(self) -> str:
+        """Text that is kept inside of the file, or of every image of a folder."""
+        ...
+
+    def sidecar(self, file: Path) -> str:
+        """Text of a file beside the finished clip.
+
+        Args:
+            file: the clip, complete, but still under a temporary name.
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -59,7 +79,7 @@ _VP9 = _Format(
 )
 _FORMATS = {".mp4": _H264, ".m4v": _H264, ".mov": _H264, ".webm": _VP9, ".gif": _Format(codec="gif", options={})}
 
-SUFFIXES = frozenset(_FORMATS)
+SUFFIXES: Collection[str] = tuple(_FORMATS)
 """Suffixes of the files that can be written."""
 
 _GIF_FPS = 50
@@ -73,7 +93,8 @@ class VideoWriter:
     50 frames per second, 256 colours a frame) or none (a folder of ``000000.png``, ``000001.png``, ...).
     H.264 and VP9 need even sizes: an odd height or width is made even by repeating the last row or
     column. The result is written beside ``path`` under a temporary name and takes its own name when the
-    ``with`` block ends without an exception; otherwise nothing is left.
+    ``with`` block ends without an exception; otherwise nothing is left. With notes, the file of the same name and
+    ``.json`` appears just before, and a file there is replaced.
 
     Example:
         >>> with VideoWriter("out.mp4", source.fps, audio_from=source.path) as writer:  # doctest: +SKIP
@@ -85,6 +106,7 @@ class VideoWriter:
         fps: frames per second.
         audio_from: a clip whose sound is laid under the pictures, cut to their length: copied where the
             container allows, else encoded anew. No sound there, or a GIF or folder here: no sound.
+        notes: what is noted inside of the file, and beside it.
 
     Raises:
         OutputError: if ``path`` cannot be written, or is ``audio_from``; or, later, if writing fails.
@@ -93,9 +115,15 @@ class VideoWriter:
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], fps: Fraction | int, *, audio_from: str | os.PathLike[str] | None = None
+        self,
+        path: str | os.PathLike[str],
+        fps: Fraction | int,
+        *,
+        audio_from: str | os.PathLike[str] | None = None,
+        notes: ClipNotes | None = None,
     ) -> None:
         self.path = Path(path)
+        self.notes = notes
         self._fps = Fraction(fps)
         self._audio_from = None if audio_from is None else Path(audio_from)
         check_writable(self.path, inputs=() if self._audio_from is None else (self._audio_from,))
@@ -148,16 +176,34 @@ class VideoWriter:
             self._sink.finish()
             if self.path.is_dir():
                 self.path.rmdir()
-            os.replace(self._partial, self.path)
+            with self._noted():
+                os.replace(self._partial, self.path)
         except (FFmpegError, OSError) as error:
             raise self._failed(error) from error
 
+    @contextmanager
+    def _noted(self) -> Generator[None]:
+        """Put the notes beside the place of the clip, and take them away if the clip does not get there."""
+        if self.notes is None:
+            yield
+            return
+        beside = sidecar_of(self.path)
+        partial = sidecar_of(self._partial)
+        partial.write_text(self.notes.sidecar(self._partial), encoding="utf-8")
+        os.replace(partial, beside)
+        try:
+            yield
+        except OSError:
+            beside.unlink(missing_ok=True)
+            raise
+
     def _open_sink(self) -> "_Sink":
+        comment = None if self.notes is None else self.notes.comment
         if not self.path.suffix:
-            return _Folder(self._partial)
+            return _Folder(self._partial, comment)
         form = _FORMATS[self.path.suffix.lower()]
         try:
-            return _Container(self._partial, self._fps, form, self._audio_from)
+            return _Container(self._partial, self._fps, form, self._audio_from, comment)
         except UnknownCodecError as error:
             raise OutputError(
                 f"{self.path}: the installed PyAV has no encoder {form.codec!r}. Choose another suffix, "
@@ -170,12 +216,23 @@ class VideoWriter:
         return OutputError(f"{self.path}: writing failed ({error.strerror or error}). Is the disk full?")
 
 
-def check_writable(path: str | os.PathLike[str], *, inputs: Iterable[str | os.PathLike[str]] = ()) -> None:
+def sidecar_of(path: Path) -> Path:
+    """The file beside a clip that says what is noted about it."""
+    return path.with_name(f"{path.name}.json")
+
+
+def check_writable(
+    path: str | os.PathLike[str],
+    *,
+    inputs: Iterable[str | os.PathLike[str]] = (),
+    suffixes: Collection[str] = SUFFIXES,
+) -> None:
     """Check, before long work, that a result can be written.
 
     Args:
         path: the file, or folder of images if it has no suffix.
         inputs: files and folders that must not be overwritten.
+        suffixes: of files that can be written.
 
     Raises:
         OutputError: if the name is impossible (too long), the suffix is unknown, the folder around it is missing
@@ -189,9 +246,9 @@ def check_writable(path: str | os.PathLike[str], *, inputs: Iterable[str | os.Pa
     except (OSError, ValueError) as error:
         raise OutputError(f"{path}: nothing can be written there ({error}). Choose another name.") from error
     suffix = path.suffix.lower()
-    if suffix and suffix not in _FORMATS:
+    if suffix and suffix not in suffixes:
         raise OutputError(
-            f"{path}: unknown suffix {suffix!r}. Use {', '.join(_FORMATS)}, or no suffix for a folder of PNG images."
+            f"{path}: unknown suffix {suffix!r}. Use {', '.join(suffixes)}, or no suffix for a folder of PNG images."
         )
     for source in map(Path, inputs):
         if os.path.exists(source) and path.exists() and path.samefile(source):
@@ -225,13 +282,14 @@ class _Sink(Protocol):
 class _Folder:
     """A folder of PNG images."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, comment: str | None) -> None:
         self._path = path
+        self._comment = comment
         self._count = 0
         path.mkdir()
 
     def write(self, frame: UInt8[np.ndarray, "h w 3"]) -> None:
-        write_image(self._path / f"{self._count:06d}.png", frame)
+        write_image(self._path / f"{self._count:06d}.png", frame, comment=self._comment)
         self._count += 1
 
     def finish(self) -> None: ...
@@ -242,12 +300,16 @@ class _Folder:
 class _Container:
     """A file with a video track and, if there is one, a sound track."""
 
-    def __init__(self, path: Path, fps: Fraction, form: _Format, audio_from: Path | None) -> None:
+    def __init__(self, path: Path, fps: Fraction, form: _Format, audio_from: Path | None, comment: str | None) -> None:
+        self._path = path
+        self._comment = comment
         self._fps = fps
         self._codec = form.codec
         self._count = 0
         self._container = av.open(path, "w", options=form.container_options or {})
         self._stream = cast(VideoStream, self._container.add_stream(form.codec, rate=fps, options=form.options))
+        if comment is not None:
+            self._container.metadata["comment"] = comment
         self._audio = None
         if audio_from is not None and form.sound_encoder is not None:
             self._audio = AudioTrack.open(audio_from, self._container, form.copied_sound, form.sound_encoder)
@@ -266,6 +328,8 @@ class _Container:
     def finish(self) -> None:
         self._container.mux(self._stream.encode(None))
         self.abandon()
+        if self._codec == "gif" and self._comment is not None:  # FFmpeg writes no comment into a GIF
+            add_gif_comment(self._path, self._comment)
 
     def abandon(self) -> None:
         self._container.close()
