@@ -10,12 +10,13 @@ from anifacediff.cli.evaluate import evaluate
 from anifacediff.cli.plugins import plugins
 from anifacediff.cli.prepare import prepare
 from anifacediff.cli.synthetic import synthetic
+from anifacediff.cli.track import track
 from anifacediff.cli.train import train
 from anifacediff.cli.train_full import full
 
 __all__ = ["app"]
 
-for _command in (animate, align, batch, synthetic, evaluate, benchmark, prepare, plugins):
+for _command in (animate, align, track, batch, synthetic, evaluate, benchmark, prepare, plugins):
     app.command(no_args_is_help=_command not in (benchmark, plugins))(_command)
 train.command()(full)
 app.add_typer(train, name="train")

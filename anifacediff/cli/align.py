@@ -68,17 +68,26 @@ def align(
         from anifacediff.media import VideoWriter, check_writable
 
         check_writable(output, inputs=(reference, driving))
-        from anifacediff.cli.faces import Request, find_device, find_faces, landmarked_model, open_media
+        from anifacediff.cli.faces import (
+            DriverRequest,
+            Request,
+            find_device,
+            find_faces,
+            landmarked_model,
+            open_media,
+            sound_of,
+        )
         from anifacediff.cli.strips import write_aligned
         from anifacediff.conditioning import FacialAlignment
 
-        request = Request(reference, driving, face, box, driving_face, missing, smooth, fps, tracker)
+        driver = DriverRequest(driving, driving_face, missing, smooth, fps, tracker)
+        request = Request(reference, face, box, driver)
         media = open_media(request)
-        writer = VideoWriter(output, media.source.fps, audio_from=driving)
+        writer = VideoWriter(output, media.driver.fps, audio_from=sound_of(media.driver))
         where = find_device(device)
         model = landmarked_model(morphable_model)
         alignment = FacialAlignment(
-            model,
+            model.model,
             image_size=size,
             align_shape=not no_align_shape,
             align_scale=not no_align_scale,

@@ -97,6 +97,8 @@ def animate(
 
     [bold]anifacediff animate group.png left.mp4 -o out.mp4 --paste --face 0 --driver 1=right.mp4[/bold]
 
+    [bold]anifacediff animate avatar.png motion.safetensors -o out.mp4[/bold]   see anifacediff track
+
     [bold]anifacediff animate avatar.png frames/ -o out.gif --fps 12 --model path/to/pipeline[/bold]
     """
     with reported_errors(debug):
@@ -104,19 +106,22 @@ def animate(
 
         check_writable(output, inputs=(reference, driving))
         from anifacediff.cli.faces import (
+            DriverRequest,
             Request,
             another_driver,
             find_device,
             find_faces,
             landmarked_model,
             open_media,
+            sound_of,
         )
 
-        first = Request(reference, driving, face, box, driving_face, missing, smooth, fps, tracker)
+        main = DriverRequest(driving, driving_face, missing, smooth, fps, tracker)
+        first = Request(reference, face, box, main)
         requests = [first, *(another_driver(first, text) for text in driver or ())]
-        check_writable(output, inputs=[request.driving for request in requests])
+        check_writable(output, inputs=[request.driver.path for request in requests])
         media = [open_media(request) for request in requests]
-        writer = VideoWriter(output, media[0].source.fps, audio_from=driving)
+        writer = VideoWriter(output, media[0].driver.fps, audio_from=sound_of(media[0].driver))
         where = find_device(device)
         from anifacediff.cli.generate import load_pipeline, write_animated
 

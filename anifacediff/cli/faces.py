@@ -1,6 +1,6 @@
 """Finding the two faces that every command starts from."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -20,28 +20,46 @@ from anifacediff.media.video import VideoSource
 from anifacediff.tracking import (
     LandmarkDetector,
     ManualBox,
+    Motion,
     TrackedClip,
     TrackedImage,
     Tracker,
     default_tracker,
+    read_motion,
     track_clip,
     track_image,
 )
+from anifacediff.tracking.motion import SUFFIX
 
 
 @dataclass(frozen=True)
-class Request:
-    """Where the faces are, and how they are followed; the fields are the command line's options."""
+class DriverRequest:
+    """Whose face moves, and how it is followed; the fields are the command line's options."""
 
-    reference: Path
-    driving: Path
+    path: Path
     face: int | None
-    box: str | None
-    driving_face: int | None
     missing: Missing
     smooth: float
     fps: float | None
     tracker: str | None
+
+
+@dataclass(frozen=True)
+class Request:
+    """Where the two faces are; the fields are the command line's options."""
+
+    reference: Path
+    face: int | None
+    box: str | None
+    driver: DriverRequest
+
+
+@dataclass(frozen=True)
+class NamedModel:
+    """A face model that can be fitted, and its registered name."""
+
+    name: str
+    model: LandmarkedModel
 
 
 @dataclass(frozen=True)
@@ -50,11 +68,11 @@ class Media:
 
     Attributes:
         picture: h w 3, the reference.
-        source: the driving clip.
+        driver: the driving clip, or the motion that was tracked in one before.
     """
 
     picture: UInt8[np.ndarray, "h w 3"]
-    source: VideoSource
+    driver: VideoSource | Motion
 
 
 @dataclass(frozen=True)
@@ -63,20 +81,40 @@ class Faces:
 
     Attributes:
         picture: h w 3, the whole reference.
-        source: the driving clip.
+        driver: the driving clip, or the motion that was tracked in one before.
         reference: the avatar's face.
         driving: the driver's face in every frame.
     """
 
     picture: UInt8[np.ndarray, "h w 3"]
-    source: VideoSource
+    driver: VideoSource | Motion
     reference: TrackedImage
     driving: TrackedClip
+
+    def driver_pictures(self, height: int) -> Iterator[tuple[UInt8[np.ndarray, "h w 3"], ...]]:
+        """For each frame the driver's crop, or nothing if there is no clip."""
+        if isinstance(self.driver, Motion):
+            yield from ((),) * len(self.driving.parameters)
+            return
+        for number, frame in enumerate(self.driver):
+            yield (self.driving.crop_at(number).apply(frame, height),)
 
 
 def open_media(request: Request) -> Media:
     """Read the reference and look into the driving clip: before anything that takes long."""
-    return Media(read_image(request.reference), VideoSource(request.driving, fps=_exact(request.fps)))
+    return Media(read_image(request.reference), open_driver(request.driver))
+
+
+def open_driver(request: DriverRequest) -> VideoSource | Motion:
+    """Open a driving clip, or read a motion, whose name ends in ``.safetensors``."""
+    if request.path.suffix.lower() == SUFFIX:
+        return read_motion(request.path)
+    return VideoSource(request.path, fps=_exact(request.fps))
+
+
+def sound_of(driver: VideoSource | Motion) -> Path | None:
+    """The file whose sound belongs to the driver; a motion has none."""
+    return driver.path if isinstance(driver, VideoSource) else None
 
 
 def another_driver(request: Request, text: str) -> Request:
@@ -93,10 +131,11 @@ def another_driver(request: Request, text: str) -> Request:
     if not (face and equals and clip):
         raise InputError(f"--driver {text}: expected FACE=CLIP, such as 1=other.mp4, or LEFT,TOP,RIGHT,BOTTOM=CLIP.")
     index = int(face) if face.isdecimal() else None
-    return replace(request, driving=Path(clip), face=index, box=None if face.isdecimal() else face, driving_face=None)
+    driver = replace(request.driver, path=Path(clip), face=None)
+    return replace(request, face=index, box=None if face.isdecimal() else face, driver=driver)
 
 
-def find_faces(request: Request, media: Media, model: LandmarkedModel, image_size: int, margin: float = 1.8) -> Faces:
+def find_faces(request: Request, media: Media, model: NamedModel, image_size: int, margin: float = 1.8) -> Faces:
     """Track the reference and the driving clip, telling the user how it went.
 
     Args:
@@ -105,30 +144,54 @@ def find_faces(request: Request, media: Media, model: LandmarkedModel, image_siz
         model: the morphable model that is fitted.
         image_size: height and width of the crops in pixels.
         margin: side of the crops over the size of a face.
+
+    Raises:
+        InputError: if a face is not found, or a motion is of another model.
     """
-    source = media.source
-    tracker = default_tracker() if request.tracker is None else registry.trackers[request.tracker]()
+    tracker = _tracker(request.driver.tracker)
     told = tracker if request.box is None else ManualBox(_landmark_detector(tracker), _rectangle(request.box))
     with _naming(request.reference):
         reference = track_image(
-            media.picture, tracker=told, model=model, face=request.face, margin=margin, image_size=image_size
+            media.picture, tracker=told, model=model.model, face=request.face, margin=margin, image_size=image_size
         )
-    with _naming(request.driving):
+    driving = _driving(request.driver, media.driver, model, image_size, margin)
+    return Faces(media.picture, media.driver, reference, driving)
+
+
+def find_driver(
+    request: DriverRequest, source: VideoSource, model: LandmarkedModel, image_size: int, margin: float
+) -> TrackedClip:
+    """Track a driving clip alone; arguments as for :func:`find_faces`."""
+    with _naming(request.path):
         driving = track_clip(
             progress(source, "Tracking the driving clip", source.num_frames),
-            tracker=tracker,
+            tracker=_tracker(request.tracker),
             model=model,
-            face=request.driving_face,
+            face=request.face,
             missing=request.missing,
             smoothing=request.smooth,
             margin=margin,
             image_size=image_size,
         )
-    note(f"{request.driving.name}: {driving.report}.")
-    return Faces(media.picture, source, reference, driving)
+    note(f"{request.path.name}: {driving.report}.")
+    return driving
 
 
-def landmarked_model(name: str) -> LandmarkedModel:
+def _driving(
+    request: DriverRequest, driver: VideoSource | Motion, model: NamedModel, image_size: int, margin: float
+) -> TrackedClip:
+    if isinstance(driver, VideoSource):
+        return find_driver(request, driver, model.model, image_size, margin)
+    with _naming(request.path):
+        driver.check_model(model.name)
+    return driver.clip
+
+
+def _tracker(name: str | None) -> Tracker:
+    return default_tracker() if name is None else registry.trackers[name]()
+
+
+def landmarked_model(name: str) -> NamedModel:
     """Build a registered morphable model that can be fitted to landmarks.
 
     Raises:
@@ -140,7 +203,7 @@ def landmarked_model(name: str) -> LandmarkedModel:
             f"--morphable-model {name}: {type(model).__name__} cannot be fitted to a face; for that a face model needs "
             "the members of anifacediff.geometry.LandmarkedModel, its method landmarks among them."
         )
-    return model
+    return NamedModel(name, model)
 
 
 def find_device(name: str | None) -> torch.device:

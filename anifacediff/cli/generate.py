@@ -25,8 +25,6 @@ Picture = UInt8[np.ndarray, "h w 3"]
 _SMALLEST = 256
 """Height in pixels below which pictures are enlarged to be looked at side by side."""
 
-_LABELS = ("reference", "driver", "control map", "result")
-
 
 def load_pipeline(
     model: str | None, assembly: str | None, device: torch.device, *, dtype: str = "float32"
@@ -123,10 +121,12 @@ def _alone(
     if not compare:
         yield from (result.image for result in results)
         return
-    for number, (result, frame) in enumerate(zip(results, faces.source, strict=True)):
-        height = max(_SMALLEST, result.image.shape[0])
-        driver = faces.driving.crop_at(number).apply(frame, height)
-        yield side_by_side((faces.reference.image, driver, result.control, result.image), height=height, labels=_LABELS)
+    height = max(_SMALLEST, int(pipe.config["image_size"]))
+    for result, driver in zip(results, faces.driver_pictures(height), strict=True):
+        shown = [faces.reference.image, *driver, result.control, result.image]
+        yield side_by_side(
+            shown, height=height, labels=_labels(("reference", "driver", "control map", "result"), driver)
+        )
 
 
 def _pasted(
@@ -137,12 +137,16 @@ def _pasted(
     if not compare:
         yield from results
         return
-    for number, (result, frame) in enumerate(zip(results, first.source, strict=True)):
-        driver = first.driving.crop_at(number).apply(frame, result.shape[0])
-        yield side_by_side((first.picture, driver, result), labels=("reference", "driver", "result"))
+    for result, driver in zip(results, first.driver_pictures(first.picture.shape[0]), strict=True):
+        labels = _labels(("reference", "driver", "result"), driver)
+        yield side_by_side([first.picture, *driver, result], labels=labels)
+
+
+def _labels(words: tuple[str, ...], driver: tuple[Picture, ...]) -> list[str]:
+    return [word for word in words if driver or word != "driver"]
 
 
 def _role(faces: Faces, first: Faces) -> Role:
     """A face with its driver at the speed and length of the first one's."""
     driving, num_frames = faces.driving.parameters, len(first.driving.parameters)
-    return Role(faces.reference, retimed(driving, faces.source.fps, to=first.source.fps, num_frames=num_frames))
+    return Role(faces.reference, retimed(driving, faces.driver.fps, to=first.driver.fps, num_frames=num_frames))

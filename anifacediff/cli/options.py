@@ -18,7 +18,10 @@ def _finite(value: float | None) -> float | None:
 Reference = Annotated[Path, typer.Argument(help="The avatar: an image that shows a face.", show_default=False)]
 Driving = Annotated[
     Path,
-    typer.Argument(help="Whose face moves: a video, GIF, folder of images, or a still image.", show_default=False),
+    typer.Argument(
+        help="Whose face moves: a video, GIF, folder of images, still image, or motion (see anifacediff track).",
+        show_default=False,
+    ),
 ]
 Output = Annotated[
     Path,

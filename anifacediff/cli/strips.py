@@ -17,15 +17,15 @@ Picture = UInt8[np.ndarray, "h w 3"]
 
 
 def write_aligned(writer: VideoWriter, faces: Faces, alignment: FacialAlignment, device: torch.device) -> None:
-    """Write driver and control maps side by side."""
+    """Write driver, if there is a clip of it, and control maps side by side."""
     driving = faces.driving
     size = alignment.image_size
     plan = alignment.plan(faces.reference.parameters.to(device), driving.parameters[:1].to(device))
     with writer:
         total = len(driving.parameters)
-        for index, frame in enumerate(progress(faces.source, "Drawing control maps", total)):
+        for index, driver in enumerate(progress(faces.driver_pictures(size), "Drawing control maps", total)):
             maps = alignment.render(plan, driving.parameters[index : index + 1].to(device))
-            writer.write(side_by_side([driving.crop_at(index).apply(frame, size), *_pictures(maps)]))
+            writer.write(side_by_side([*driver, *_pictures(maps)]))
 
 
 def _pictures(maps: ControlMaps) -> Iterator[Picture]:
