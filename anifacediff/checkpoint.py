@@ -70,10 +70,13 @@ def unmap(model: ModuleT) -> ModuleT:
     Args:
         model: stays the same object; nothing happens if none of its weights is at an odd address.
     """
-    tensors = [tensor for tensor in (*model.parameters(), *model.buffers()) if tensor.device.type == "cpu"]
-    if any(tensor.data_ptr() % ALIGNMENT for tensor in tensors):
-        for tensor in tensors:  # all, for a single one keeps the file in memory
-            tensor.data = tensor.data.clone()
+    if not any(_is_mapped(tensor) for tensor in (*model.parameters(), *model.buffers())):
+        return model
+    for module in model.modules():  # all of their tensors, for a single one keeps the file in memory
+        for parameter in module.parameters(recurse=False):
+            parameter.data = parameter.data.clone()
+        for name, buffer in list(module.named_buffers(recurse=False)):
+            setattr(module, name, buffer.clone())  # whole, for it may be a view
     return model
 
 
@@ -154,6 +157,10 @@ def read_weights(path: str | PathLike[str]) -> dict[str, Tensor]:
             f"{path}: not a readable safetensors file ({error}). It may be truncated: fetch it again and compare its "
             "size; other formats are converted first."
         ) from error
+
+
+def _is_mapped(tensor: Tensor) -> bool:
+    return tensor.device.type == "cpu" and tensor.data_ptr() % ALIGNMENT != 0
 
 
 def _names(keys: Collection[object] | None) -> list[str]:

@@ -2,9 +2,11 @@
 
 Loops the bundled clip to each length, runs the command on it with nano in a process of its own,
 and prints the largest resident memory of each and the ratio to the first. Until a window stands at every step, a longer
-clip has more frames in flight: that is reached after about 20 frames a step::
+clip has more frames in flight: that is reached after about 20 frames a step. ``--size full`` takes AniFaceDiff at
+Stable Diffusion 1.5's size with random weights, stored in bfloat16 (5 GB in the folder of temporary files)::
 
     python benchmarks/memory.py [--frames 50 400] [--steps 20]
+    python benchmarks/memory.py --size full --frames 8 --steps 1
 """
 
 import argparse
@@ -16,7 +18,10 @@ from itertools import chain, islice, repeat
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import torch
+
 from anifacediff.media import VideoSource, VideoWriter
+from anifacediff.profiling import FULL_SIZE
 
 SAMPLES = Path(__file__).parents[1] / "examples" / "media"
 RSS_UNIT = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss in bytes
@@ -26,22 +31,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, nargs="+", default=[50, 400])
     parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--size", choices=["nano", "full"], default="nano")
     options = parser.parse_args()
-    print("frames  peak MiB  ratio  seconds")
-    first = None
-    for frames in options.frames:
-        start = time.perf_counter()
-        peak = peak_mib(frames, options.steps)
-        first = first or peak
-        print(f"{frames:6}  {peak:8.0f}  {peak / first:5.3f}  {time.perf_counter() - start:7.0f}", flush=True)
+    with TemporaryDirectory() as folder:
+        model = ["--model", full_size(Path(folder, "model")), "--dtype", "bfloat16"] if options.size == "full" else []
+        print("frames  peak MiB  ratio  seconds")
+        first = None
+        for frames in options.frames:
+            start = time.perf_counter()
+            peak = peak_mib(frames, ["--steps", str(options.steps), "--device", "cpu", *model])
+            first = first or peak
+            print(f"{frames:6}  {peak:8.0f}  {peak / first:5.3f}  {time.perf_counter() - start:7.0f}", flush=True)
 
 
-def peak_mib(frames: int, steps: int) -> float:
+def full_size(folder: Path) -> Path:
+    torch.set_default_dtype(torch.bfloat16)
+    FULL_SIZE["anifacediff"](256).to(dtype=torch.bfloat16).save_pretrained(folder)
+    return folder
+
+
+def peak_mib(frames: int, options: list[str | Path]) -> float:
     with TemporaryDirectory() as folder:
         driving = looped(Path(folder, "driving.mp4"), frames)
         command = [sys.executable, "-m", "anifacediff", "animate", SAMPLES / "avatar.png", driving]
-        options = ["-o", Path(folder, "out.mp4"), "--steps", str(steps), "--device", "cpu"]
-        with subprocess.Popen([*command, *options]) as process:
+        with subprocess.Popen([*command, "-o", Path(folder, "out.mp4"), *options]) as process:
             _, status, usage = os.wait4(process.pid, 0)  # of this process alone, unlike RUSAGE_CHILDREN
             process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:

@@ -2,11 +2,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from diffusers import AutoencoderKL
+from diffusers import AutoencoderKL, UNetMotionModel
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from anifacediff.checkpoint import load_pretrained, load_strict, read_weights
+from anifacediff.checkpoint import load_pretrained, load_strict, read_weights, unmap
 from anifacediff.conditioning.pose_encoder import PoseEncoder
 from anifacediff.errors import CheckpointError
 
@@ -25,6 +25,42 @@ def test_loaded_weights_are_aligned_and_equal(saved: Path):
     for name, weight in loaded.state_dict().items():
         assert torch.equal(weight, stored[name])
         assert weight.data_ptr() % 64 == 0
+
+
+MAPPINGS = Path("/proc/self/maps")
+
+
+@pytest.fixture
+def saved_video_unet(tmp_path: Path) -> Path:
+    """It has buffers that are views of others when they are loaded."""
+    unet = UNetMotionModel(
+        block_out_channels=(8,),
+        down_block_types=("DownBlockMotion",),
+        up_block_types=("UpBlockMotion",),
+        layers_per_block=1,
+        norm_num_groups=4,
+        motion_num_attention_heads=2,
+    )
+    unet.save_pretrained(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.skipif(not MAPPINGS.exists(), reason="the system does not list a process's mapped files")
+def test_weights_leave_their_file_when_they_are_told_to(saved_video_unet: Path):
+    loaded = load_pretrained(UNetMotionModel, saved_video_unet, mapped=True)
+    assert str(saved_video_unet) in MAPPINGS.read_text()
+    stored = {name: weight.clone() for name, weight in loaded.state_dict().items()}
+    assert unmap(loaded) is loaded
+    assert str(saved_video_unet) not in MAPPINGS.read_text()
+    for name, weight in loaded.state_dict().items():
+        assert torch.equal(weight, stored[name])
+        assert weight.data_ptr() % 64 == 0
+
+
+def test_weights_in_memory_of_their_own_stay_where_they_are(saved: Path):
+    loaded = PoseEncoder.from_pretrained(saved)
+    before = [weight.data_ptr() for weight in loaded.parameters()]
+    assert [weight.data_ptr() for weight in unmap(loaded).parameters()] == before
 
 
 @pytest.mark.parametrize("change", ["missing", "unexpected", "misshapen"])

@@ -243,6 +243,15 @@ def test_round_trip_is_bit_equal(pipe: AniFaceDiffPipeline, reference: Portrait,
     assert not any("expression" in key or "pose" in key.replace("pos_embed", "") for key in keys)
 
 
+def test_a_pipeline_can_be_saved_over_the_files_that_it_was_loaded_from(
+    pipe: AniFaceDiffPipeline, reference: Portrait, tmp_path: Path
+):
+    pipe.save_pretrained(tmp_path)
+    loaded = AniFaceDiffPipeline.from_pretrained(tmp_path)
+    loaded.save_pretrained(tmp_path)
+    assert np.array_equal(generate(loaded, reference, 2), generate(pipe, reference, 2))
+
+
 @pytest.mark.parametrize("frame_norm_groups", [None, 8])
 def test_round_trip_of_every_setting(reference: Portrait, tmp_path: Path, frame_norm_groups: int | None):
     parts = small_parts(seed=0, preset="final", image_size=SIZE, morphable_model="parametric")
