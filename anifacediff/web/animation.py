@@ -1,0 +1,136 @@
+"""One animation from its files to the finished video, shown while it is made."""
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageDraw
+
+from anifacediff.assemblies.exchange import UntrainedWarning
+from anifacediff.assemblies.pipeline import AnimationPipeline
+from anifacediff.errors import InputError
+from anifacediff.geometry.contracts import LandmarkedModel
+from anifacediff.geometry.faces import FaceParameters
+from anifacediff.media import VideoSource, VideoWriter, read_image
+from anifacediff.sampling import sampling_options
+from anifacediff.tracking import TrackedClip, Tracker, track_clip, track_image
+from anifacediff.tracking.fit import projected_landmarks
+from anifacediff.web.order import Order, Progress, Tell
+
+Picture = UInt8[np.ndarray, "_ _ 3"]
+
+_PREVIEW = 256  # height and width in pixels of the pictures that are shown, at least
+_DOT = 1.5  # radius in pixels of a landmark
+_DOT_COLOUR = (64, 255, 160)
+
+
+@dataclass(frozen=True)
+class Animator:
+    """Makes animations, one at a time.
+
+    Attributes:
+        pipe: what draws them.
+        tracker: finds faces.
+        longest: of driving clips, in seconds.
+    """
+
+    pipe: AnimationPipeline
+    tracker: Tracker
+    longest: float
+
+    def __call__(self, order: Order, folder: Path, tell: Tell) -> None:
+        """Make one, into a folder.
+
+        Args:
+            order: what is asked for; its model is not looked at.
+            folder: of the result.
+            tell: is shown every state, the last with the result.
+
+        Raises:
+            AniFaceDiffError: whatever there is to say about the files and settings.
+        """
+        picture, clip, screen = read_image(order.reference), VideoSource(order.driving), _Screen(tell)
+        options = sampling_options(self.pipe, order.preset, order.steps)
+        model = _landmarked(self.pipe)
+        size = max(_PREVIEW, int(self.pipe.config["image_size"]))
+        how: dict[str, Any] = {
+            "tracker": self.tracker,
+            "model": model,
+            "margin": self.pipe.config["crop_margin"],
+            "image_size": size,
+        }
+        screen("Looking for the face in the picture")
+        reference = track_image(picture, face=order.face, **how)
+        screen("The face in the picture is found", avatar=_marked(reference.image, model, reference.parameters))
+        driving = track_clip(self._watched(clip, screen), face=order.driving_face, **how)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UntrainedWarning)  # the page says so
+            frames = self.pipe.stream(
+                reference,
+                driving.parameters,
+                start=order.start,
+                seed=order.seed,
+                on_window=screen.drawing,
+                **options,
+            )
+        result = folder / "animated.mp4"
+        with VideoWriter(result, clip.fps, audio_from=clip.path) as writer:
+            for frame, driver in zip(frames, _drivers(clip, driving, model, size), strict=True):
+                writer.write(frame.image)
+                screen("Drawing", driver=driver, control=frame.control, result=frame.image)
+        screen(f"Done. In the clip: {driving.report}.", 1.0, finished=result)
+
+    def _watched(self, clip: VideoSource, screen: "_Screen") -> Iterator[Picture]:
+        """The frames of a clip, which is seen as it passes and must not be too long."""
+        limit, total = int(self.longest * clip.fps), clip.num_frames
+        for number, frame in enumerate(clip):
+            if number >= limit:
+                raise InputError(f"the clip is longer than the {self.longest:g} seconds taken here; cut it first.")
+            screen("Following the face in the clip", number / total if total else None, driver=frame)
+            yield frame
+
+
+class _Screen:
+    """What is to be seen: pictures and the share that is done stay until there are others."""
+
+    def __init__(self, tell: Tell) -> None:
+        self._tell = tell
+        self._share: float | None = None
+        self._pictures: dict[str, Picture] = {}
+
+    def __call__(
+        self, text: str, share: float | None = None, *, finished: Path | None = None, **pictures: Picture
+    ) -> None:
+        self._share = self._share if share is None else share
+        self._pictures = {**self._pictures, **pictures}
+        self._tell(Progress(text, self._share, self._pictures, finished))
+
+    def drawing(self, done: int, total: int) -> None:
+        """Tell how many windows are evaluated."""
+        self("Drawing", done / total)
+
+
+def _landmarked(pipe: AnimationPipeline) -> LandmarkedModel:
+    model = pipe.alignment.morphable_model
+    if not isinstance(model, LandmarkedModel):
+        raise InputError(f"model: a {type(model).__name__} has no landmarks, so that no face can be tracked with it.")
+    return model
+
+
+def _drivers(clip: VideoSource, driving: TrackedClip, model: LandmarkedModel, size: int) -> Iterator[Picture]:
+    """The driver's face in every frame, with what was found of it."""
+    for number, frame in enumerate(clip):
+        yield _marked(driving.crop_at(number).apply(frame, size), model, driving.parameters[number : number + 1])
+
+
+def _marked(picture: Picture, model: LandmarkedModel, parameters: FaceParameters) -> Picture:
+    """A face crop with the landmarks of the fitted model."""
+    marked = Image.fromarray(picture)
+    draw = ImageDraw.Draw(marked)
+    for x, y in projected_landmarks(model, parameters)[0].tolist():
+        draw.ellipse((x - _DOT, y - _DOT, x + _DOT, y + _DOT), fill=_DOT_COLOUR)
+    return np.array(marked)
