@@ -1,7 +1,9 @@
-"""Hooks of mkdocs: files of the repository that pages link to, and the reference of every package."""
+"""Hooks of mkdocs: files of the repository that pages link to, and the reference of every command and package."""
 
 import ast
 import re
+import subprocess
+import sys
 from os.path import relpath
 from pathlib import Path
 
@@ -29,6 +31,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
             if files.get_file_from_path(place_of(target)) is None:
                 files.append(File.generated(config, place_of(target), content=shown(target)))
                 waiting.append(target)
+    files.append(File.generated(config, "api/command-line.md", content=commands()))
     for package in packages():
         files.append(File.generated(config, f"api/{package.name}.md", content=reference(package)))
     return files
@@ -95,6 +98,15 @@ def shown(target: Path) -> str:
     if target.suffix == ".md":
         return text
     return f"# {target.relative_to(ROOT)}\n\n````{LANGUAGES.get(target.suffix, 'text')}\n{text}\n````\n"
+
+
+def commands() -> str:
+    """The help of every command."""
+    command = [sys.executable, "-m", "typer", "anifacediff.cli", "utils", "docs", "--name", "anifacediff"]
+    told = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout
+    told = re.sub(r"\[bold\](.*?)\[/bold\]", r"**\1**", told)
+    told = re.sub(r"^\**(anifacediff .*?)\**$", r"`\1`", told, flags=re.MULTILINE)
+    return "# Command line\n" + told.partition("\n")[2]
 
 
 def packages() -> list[Path]:
