@@ -13,11 +13,12 @@ from anifacediff.cli.synthetic import synthetic
 from anifacediff.cli.track import track
 from anifacediff.cli.train import train
 from anifacediff.cli.train_full import full
+from anifacediff.cli.ui import ui
 
 __all__ = ["app"]
 
-for _command in (animate, align, track, batch, synthetic, evaluate, benchmark, prepare, plugins):
-    app.command(no_args_is_help=_command not in (benchmark, plugins))(_command)
+for _command in (animate, align, track, batch, synthetic, evaluate, benchmark, prepare, plugins, ui):
+    app.command(no_args_is_help=_command not in (benchmark, plugins, ui))(_command)
 train.command()(full)
 app.add_typer(train, name="train")
 app.add_typer(assets, name="assets")
