@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from anifacediff.assemblies.magicportrait import MagicPortraitPipeline as MagicPortraitPipeline
     from anifacediff.assemblies.mimaface import MIMAFacePipeline as MIMAFacePipeline
     from anifacediff.assemblies.pipeline import AnimationPipeline as AnimationPipeline
+    from anifacediff.assemblies.recorded import record_of as record_of
 else:
     from anifacediff.exports import lazy_exports
 
@@ -22,5 +23,6 @@ else:
             "magicportrait": ("MagicPortraitPipeline",),
             "mimaface": ("MIMAFacePipeline",),
             "pipeline": ("AnimationPipeline",),
+            "recorded": ("record_of",),
         },
     )

@@ -7,12 +7,14 @@ from typing import Any
 from anifacediff import registry
 from anifacediff.assemblies.exchange import UntrainedWarning
 from anifacediff.assemblies.pipeline import AnimationPipeline
+from anifacediff.assemblies.recorded import record_of
 from anifacediff.batch.manifest import Row
 from anifacediff.errors import InputError
 from anifacediff.geometry.contracts import LandmarkedModel
 from anifacediff.media.images import read_image
 from anifacediff.media.video import VideoSource
 from anifacediff.media.writer import VideoWriter
+from anifacediff.provenance import Record, SpreadMark
 from anifacediff.sampling import sampling_options
 from anifacediff.tracking import Tracker, default_tracker, track_clip, track_image
 
@@ -20,17 +22,21 @@ from anifacediff.tracking import Tracker, default_tracker, track_clip, track_ima
 class PipelineClips:
     """Makes clips with a pipeline: whole faces found by a tracker, the driver's speed and sound.
 
+    Clips get the open mark and a record of where they come from.
+
     Args:
         pipe: the pipeline.
         tracker: finds the faces; the best one installed if not given.
+        provenance: whether clips get mark and record.
 
     Raises:
         InputError: if the pipeline's face model cannot be fitted to landmarks.
     """
 
-    def __init__(self, pipe: AnimationPipeline, tracker: Tracker | None = None) -> None:
+    def __init__(self, pipe: AnimationPipeline, tracker: Tracker | None = None, *, provenance: bool = True) -> None:
         pipe.set_progress_bar_config(disable=True)
         self._pipe = pipe
+        self._mark = SpreadMark() if provenance else None
         self._tracker = default_tracker() if tracker is None else tracker
         model = registry.morphable_models[pipe.config["morphable_model"]]()
         if not isinstance(model, LandmarkedModel):
@@ -47,7 +53,14 @@ class PipelineClips:
         reference = track_image(read_image(row.reference), **self._faces)
         driver = track_clip(source, **self._faces)
         options = sampling_options(self._pipe, row.preset, row.steps)
-        with warnings.catch_warnings(), VideoWriter(path, source.fps, audio_from=source.path) as video:
+        notes = None if self._mark is None else self._record(row)
+        with warnings.catch_warnings(), VideoWriter(path, source.fps, audio_from=source.path, notes=notes) as video:
             warnings.simplefilter("ignore", UntrainedWarning)
-            for frame in self._pipe.stream(reference, driver.parameters, seed=row.seed, **options):
+            frames = self._pipe.stream(reference, driver.parameters, seed=row.seed, mark=self._mark, **options)
+            for frame in frames:
                 video.write(frame.image)
+
+    def _record(self, row: Row) -> Record:
+        inputs = {"reference": row.reference, "driving": row.driving}
+        settings = {"seed": row.seed, "steps": row.steps, "preset": row.preset}
+        return record_of(self._pipe, inputs, settings, mark="spread")

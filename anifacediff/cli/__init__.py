@@ -7,6 +7,7 @@ from anifacediff.cli.assets import assets
 from anifacediff.cli.batch import batch
 from anifacediff.cli.benchmark import benchmark
 from anifacediff.cli.evaluate import evaluate
+from anifacediff.cli.mark import mark
 from anifacediff.cli.plugins import plugins
 from anifacediff.cli.prepare import prepare
 from anifacediff.cli.synthetic import synthetic
@@ -22,3 +23,4 @@ for _command in (animate, align, track, batch, synthetic, evaluate, benchmark, p
 train.command()(full)
 app.add_typer(train, name="train")
 app.add_typer(assets, name="assets")
+app.add_typer(mark, name="mark")

@@ -22,6 +22,7 @@ from anifacediff.cli.options import (
     Smooth,
     Tracker,
 )
+from anifacediff.cli.provenance import MarkName, NoProvenance, find_mark, record_animation
 from anifacediff.cli.report import note, reported_errors, warn
 
 NANO = (
@@ -82,12 +83,15 @@ def animate(
     device: Device = None,
     dtype: Dtype = "float32",
     compiled: Compile = False,
+    mark: MarkName = "spread",
+    no_provenance: NoProvenance = False,
     debug: Debug = False,
 ) -> None:
     """Give an avatar the pose and expression of a driving clip.
 
     Frames per second and sound are the driving clip's. Frames are written as they are finished, so memory does
-    not grow with the clip; the file appears when it is complete.
+    not grow with the clip; the file appears when it is complete, and beside it OUTPUT.json, which says what made it
+    from what. What is generated gets an invisible mark, which anifacediff mark detect finds.
 
     [bold]anifacediff animate avatar.png talk.mp4 -o out.mp4[/bold]
 
@@ -122,6 +126,7 @@ def animate(
         check_writable(output, inputs=[request.driver.path for request in requests])
         media = [open_media(request) for request in requests]
         writer = VideoWriter(output, media[0].driver.fps, audio_from=sound_of(media[0].driver))
+        chosen = None if no_provenance else find_mark(mark)
         where = find_device(device)
         from anifacediff.cli.generate import load_pipeline, write_animated
 
@@ -140,6 +145,15 @@ def animate(
             find_faces(request, one, fitted, image_size=size, margin=pipe.config["crop_margin"])
             for request, one in zip(requests, media, strict=True)
         ]
+        pasted = paste or driver is not None
+        if not no_provenance:
+            writer.notes = record_animation(
+                pipe,
+                (reference, *(request.driver.path for request in requests)),
+                {"seed": seed, "steps": steps, "preset": preset, "start": start, "dtype": dtype},
+                mark=None if chosen is None else mark,
+                composite=pasted or compare,
+            )
         write_animated(
             writer,
             cast,
@@ -149,6 +163,7 @@ def animate(
             start=start,
             seed=seed,
             compare=compare,
-            paste=paste or driver is not None,
+            paste=pasted,
+            mark=chosen,
         )
         note(f"Wrote {output}.")

@@ -29,7 +29,7 @@ anifacediff assets list
 
 0 done · 1 unexpected error · 2 wrong usage · 3 bad input (unreadable media, no face) · 4 the output cannot be
 written · 5 a plugin, asset, checkpoint or component is broken or missing, or made NaN · 6 some clips of a batch
-failed · 130 interrupted (Ctrl-C; no partial output is left)
+failed · 7 a file is not marked · 130 interrupted (Ctrl-C; no partial output is left)
 """
 
 app = typer.Typer(

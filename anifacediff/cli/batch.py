@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from anifacediff.cli.options import Assembly, Debug, Device, Dtype, Model, Tracker
+from anifacediff.cli.provenance import NoProvenance
 from anifacediff.cli.report import INTERRUPTED, SOME_FAILED, note, reported_errors, reported_progress, warn
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def batch(
     tracker: Tracker = None,
     device: Device = None,
     dtype: Dtype = "float32",
+    no_provenance: NoProvenance = False,
     debug: Debug = False,
 ) -> None:
     """Make the clips that a manifest lists, each of them once.
@@ -60,8 +62,8 @@ def batch(
         rows = read_manifest(manifest)
         if model is not None and Path(model).exists():
             model = str(Path(model).absolute())  # workers have folders of their own
-        build = partial(build_clips, model, assembly, tracker, device, dtype)
-        work = Batch(rows, output, build, name_of(model, assembly, tracker, dtype))
+        build = partial(build_clips, model, assembly, tracker, device, dtype, not no_provenance)
+        work = Batch(rows, output, build, name_of(model, assembly, tracker, dtype, not no_provenance))
         report = _run(work, _executor(workers, ray))
         note(f"{output}: {report}. Details: {output / 'report.json'}.")
         if report.failed:
@@ -69,7 +71,12 @@ def batch(
 
 
 def build_clips(
-    model: str | None, assembly: str | None, tracker: str | None, device: str | None, dtype: str
+    model: str | None,
+    assembly: str | None,
+    tracker: str | None,
+    device: str | None,
+    dtype: str,
+    provenance: bool = True,
 ) -> "PipelineClips":
     """Load what makes the clips, on the machine where they are made.
 
@@ -79,6 +86,7 @@ def build_clips(
         tracker: registered name, or None for the best one installed.
         device: where it runs, or None for the best one there.
         dtype: name of torch's type in which the networks compute.
+        provenance: whether clips get mark and record.
     """
     from anifacediff import registry
     from anifacediff.batch import PipelineClips
@@ -86,10 +94,11 @@ def build_clips(
     from anifacediff.cli.generate import load_pipeline
 
     pipe = load_pipeline(model, assembly, find_device(device), dtype=dtype)
-    return PipelineClips(pipe, None if tracker is None else registry.trackers[tracker]())
+    found = None if tracker is None else registry.trackers[tracker]()
+    return PipelineClips(pipe, found, provenance=provenance)
 
 
-def name_of(model: str | None, assembly: str | None, tracker: str | None, dtype: str) -> str:
+def name_of(model: str | None, assembly: str | None, tracker: str | None, dtype: str, provenance: bool = True) -> str:
     """Name what makes the clips, with the contents of a model that lies here.
 
     Args:
@@ -97,6 +106,7 @@ def name_of(model: str | None, assembly: str | None, tracker: str | None, dtype:
         assembly: registered name of the kind of pipeline.
         tracker: registered name.
         dtype: name of torch's type in which the networks compute.
+        provenance: whether clips get mark and record.
     """
     from anifacediff.assemblies.anifacediff import NANO
     from anifacediff.batch.records import contents
@@ -105,7 +115,7 @@ def name_of(model: str | None, assembly: str | None, tracker: str | None, dtype:
         weights = "random" if assembly is not None else contents(NANO)
     else:
         weights = contents(Path(model)) if Path(model).exists() else model
-    return repr((weights, assembly, tracker, dtype))
+    return repr((weights, assembly, tracker, dtype, provenance))
 
 
 def _executor(workers: int | None, address: str | None) -> "Executor":

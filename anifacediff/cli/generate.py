@@ -17,6 +17,7 @@ from anifacediff.cli.faces import Faces
 from anifacediff.cli.report import reported_progress
 from anifacediff.errors import InputError
 from anifacediff.media import VideoWriter, side_by_side
+from anifacediff.provenance import Mark
 from anifacediff.sampling import sampling_options
 from anifacediff.tracking import retimed
 
@@ -86,6 +87,7 @@ def write_animated(
     seed: int,
     compare: bool,
     paste: bool = False,
+    mark: Mark | None = None,
 ) -> None:
     """Write the result, or everything that it is made of side by side.
 
@@ -99,6 +101,7 @@ def write_animated(
         seed: of the noise.
         compare: whether to show what the result is made of.
         paste: lay the faces back into the whole picture.
+        mark: left in what is generated, and nowhere else.
     """
     with warnings.catch_warnings(), reported_progress("Animating (windows x steps)") as tell, writer:
         warnings.simplefilter("ignore", UntrainedWarning)  # the command has said so
@@ -107,6 +110,7 @@ def write_animated(
             "start": start,
             "seed": seed,
             "on_window": tell,
+            "mark": mark,
             **sampling_options(pipe, preset, steps),
         }
         for picture in (_pasted if paste else _alone)(pipe, cast, options, compare):

@@ -31,7 +31,7 @@ from anifacediff.errors import (
 
 T = TypeVar("T")
 
-UNEXPECTED, BAD_INPUT, BAD_OUTPUT, BAD_COMPONENT, SOME_FAILED, INTERRUPTED = 1, 3, 4, 5, 6, 130
+UNEXPECTED, BAD_INPUT, BAD_OUTPUT, BAD_COMPONENT, SOME_FAILED, NOT_FOUND, INTERRUPTED = 1, 3, 4, 5, 6, 7, 130
 
 _EXIT_CODES: tuple[tuple[type[AniFaceDiffError], int], ...] = (
     (OutputError, BAD_OUTPUT),

@@ -49,11 +49,12 @@ class SpreadMark:
         left, top, right, bottom = region or (0, 0, width, height)
         check_region((left, top, right, bottom), height, width)
         marked = frames.copy()
-        part = torch.from_numpy(frames[:, top:bottom, left:right].astype(np.float32))
-        change = _busyness(_luma(part)) * self._pattern.drawn(bottom - top, right - left)
-        change *= _STRENGTH / change.square().mean((1, 2), keepdim=True).sqrt().clamp(min=1e-12)
-        levels = (part + change[..., None]).round().clamp(0, 255)
-        marked[:, top:bottom, left:right] = levels.to(torch.uint8).numpy()
+        pattern = self._pattern.drawn(bottom - top, right - left)
+        for frame in marked[:, top:bottom, left:right]:  # alone, so that others do not change how it is rounded
+            levels = torch.from_numpy(frame.astype(np.float32))
+            change = _busyness(_luma(levels)) * pattern
+            change *= _STRENGTH / change.square().mean().sqrt().clamp(min=1e-12)
+            frame[:] = (levels + change[..., None]).round().clamp(0, 255).numpy().astype(np.uint8)
         return marked
 
     def detect(self, frames: Iterable[UInt8[np.ndarray, "h w 3"]]) -> MarkEvidence:
@@ -80,16 +81,16 @@ def surprise(agreement: float, places: int) -> float:
     return max(0.0, -(tail + math.log(_BOUND * places)) / math.log(10))
 
 
-def _luma(frames: Float[Tensor, "*f h w 3"]) -> Float[Tensor, "*f h w"]:
-    return frames @ torch.tensor(_LUMA)
+def _luma(picture: Float[Tensor, "h w 3"]) -> Float[Tensor, "h w"]:
+    return picture @ torch.tensor(_LUMA)
 
 
-def _busyness(luma: Float[Tensor, "f h w"]) -> Float[Tensor, "f h w"]:
+def _busyness(luma: Float[Tensor, "h w"]) -> Float[Tensor, "h w"]:
     """How strongly each place may be marked: 1 where it is even, up to 1.5 where the eye has more to look at."""
-    side = min(luma.shape[1:])
+    side = min(luma.shape)
     reach = min(max(1, side // 32), side - 1)
-    blocks = pad(luma[:, None], (reach,) * 4, mode="reflect")
-    mean, square = (avg_pool2d(each, 2 * reach + 1, stride=1)[:, 0] for each in (blocks, blocks.square()))
+    around = pad(luma[None, None], (reach,) * 4, mode="reflect")
+    mean, square = (avg_pool2d(each, 2 * reach + 1, stride=1)[0, 0] for each in (around, around.square()))
     deviation = (square - mean.square()).clamp(min=0).sqrt()
     return 1 + (deviation / 32).clamp(max=0.5)
 
