@@ -19,8 +19,9 @@ from av.video.reformatter import Interpolation
 from av.video.stream import VideoStream
 from jaxtyping import UInt8
 
-from anifacediff.errors import MediaError
+from anifacediff.errors import InputError, MediaError
 from anifacediff.media.images import MAX_PIXELS, decode_image, identify_image, open_image, oriented_size
+from anifacediff.media.timing import Pace, steady_speed
 
 DEFAULT_FPS = Fraction(25)
 """Frames per second of what has no speed of its own: a folder of images, a still."""
@@ -43,7 +44,8 @@ class VideoSource:
     What is read is decided by the content: a video (whatever the installed FFmpeg reads), an animated
     GIF, WebP or PNG, a folder of equally large images in natural order (``2.png`` before ``10.png``),
     or a still image, which is a clip of one frame. The rotation that phones write beside a video is
-    applied. A clip of changing speed is read at its average speed.
+    applied. A clip of changing speed is read at its usual speed, with pictures repeated and left out so that it
+    keeps its times, and stays with its sound.
 
     Iterating yields h w 3 arrays of bytes, RGB, row 0 at the top.
 
@@ -141,30 +143,31 @@ class _Animation:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._require_trailer()
-        durations = [duration for duration, _ in self._decode()]
-        total = sum(durations)
-        self.num_frames: int | None = len(durations)
-        self.fps = (len(durations) / total).limit_denominator(1001) if total else DEFAULT_FPS
+        starts = [start for start, _ in self._decode()]
+        total = self._end
+        self.num_frames: int | None = len(starts)
+        self.fps = (len(starts) / total).limit_denominator(1001) if total else DEFAULT_FPS
+        self._pace = _pace(path, starts, total)
+        if self._pace is not None:
+            self.fps, self.num_frames = self._pace.fps, self._pace.num_frames
         with open_image(path) as image:
             self.size = oriented_size(image)
 
     def __iter__(self) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
-        for _, frame in self._decode():
-            yield frame
+        return _timed(self._decode(), self._pace)
 
     def _decode(self) -> Iterator[tuple[Fraction, UInt8[np.ndarray, "h w 3"]]]:
-        """Yield how long a picture is shown, in seconds, and the picture."""
-        shown = Fraction(0)
+        """Yield when a picture appears, in seconds, and the picture."""
+        self._end = Fraction(0)
         with open_image(self._path) as image:
             for index in range(getattr(image, "n_frames", 1)):
                 try:
                     image.seek(index)
                     frame = decode_image(image, self._path)
                 except (EOFError, OSError, SyntaxError) as error:
-                    raise _broken(self._path, index, shown, "the data of a picture are damaged") from error
-                duration = Fraction(image.info.get("duration") or 0).limit_denominator(1000) / 1000
-                shown += duration
-                yield duration, frame
+                    raise _broken(self._path, index, self._end, "the data of a picture are damaged") from error
+                yield self._end, frame
+                self._end += Fraction(image.info.get("duration") or 0).limit_denominator(1000) / 1000
 
     def _require_trailer(self) -> None:
         with self._path.open("rb") as file:
@@ -181,14 +184,17 @@ class _Video:
     def __init__(self, path: Path) -> None:
         self._path = path
         with self._opened() as (container, stream):
-            self.fps = stream.average_rate or stream.guessed_rate or DEFAULT_FPS
             self.has_audio = bool(container.streams.audio)
             self.num_frames: int | None = _declared_packets(container, stream) or None
+            times = _packet_times(container, stream)
+            self.fps = steady_speed(times, stream.average_rate or stream.guessed_rate) or DEFAULT_FPS
+            self._pace = _pace(path, times)
+        if self._pace is not None:
+            self.fps, self.num_frames = self._pace.fps, self._pace.num_frames
         self.size = self._first_size()
 
     def __iter__(self) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
-        for frame in self._decode():
-            yield _upright_rgb(frame)
+        return _timed(((_time(frame), _upright_rgb(frame)) for frame in self._decode()), self._pace)
 
     def _first_size(self) -> tuple[int, int]:
         for frame in self._decode():
@@ -257,6 +263,7 @@ class _Reading:
             for frame in self._stream.codec_context.decode(packet if packet.size else None):
                 if frame.is_corrupt:
                     raise InvalidDataError(errno.EIO, "the data of a frame are damaged")
+                frame.time_base = self._stream.time_base  # which the last frames lack
                 yield frame
                 self.frames += 1
 
@@ -279,6 +286,37 @@ def _declared_packets(container: InputContainer, stream: VideoStream) -> int:
     if stream.frames and "mp4" in container.format.name:
         return len(stream.index_entries)
     return stream.frames
+
+
+def _packet_times(container: InputContainer, stream: VideoStream) -> list[Fraction]:
+    """When the pictures of a stream appear, in ascending order; none if the file does not say, or is damaged."""
+    times: list[Fraction] = []
+    try:
+        for packet in container.demux(stream):
+            if packet.size and not packet.is_discard:
+                if packet.pts is None:
+                    return []
+                times.append(packet.pts * packet.time_base)
+    except FFmpegError:
+        return []
+    return sorted(times)
+
+
+def _pace(path: Path, starts: list[Fraction], end: Fraction | None = None) -> Pace | None:
+    try:
+        return Pace.of(starts, end)
+    except InputError as error:
+        raise MediaError(f"{path}: {error}.") from error
+
+
+def _timed(
+    pictures: Iterator[tuple[Fraction, UInt8[np.ndarray, "h w 3"]]], pace: Pace | None
+) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+    return (picture for _, picture in pictures) if pace is None else pace.steadied(pictures)
+
+
+def _time(frame: VideoFrame) -> Fraction:
+    return (frame.pts or 0) * (frame.time_base or Fraction(0))
 
 
 def _upright_rgb(frame: VideoFrame) -> UInt8[np.ndarray, "h w 3"]:
