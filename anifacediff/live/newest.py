@@ -1,6 +1,8 @@
 """Work in a thread of its own, of which only the newest outcome waits to be taken."""
 
+import math
 import threading
+import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Generic, TypeVar
@@ -22,6 +24,8 @@ class NewestOf(Generic[T]):
     Args:
         produce: is given a function, which it calls with each item; that function raises :class:`Closed` once
             nobody waits any more.
+        patience: seconds after which an item that still waits to be taken means that nobody waits any more, for
+            takers that may vanish without closing.
 
     Attributes:
         dropped: how many items were replaced before they were taken.
@@ -32,11 +36,13 @@ class NewestOf(Generic[T]):
         2
     """
 
-    def __init__(self, produce: Callable[[Callable[[T], None]], object]) -> None:
+    def __init__(self, produce: Callable[[Callable[[T], None]], object], *, patience: float = math.inf) -> None:
         self.dropped = 0
         self._produce = produce
         self._changed = threading.Condition()
+        self._patience = patience
         self._waiting: tuple[T, ...] = ()
+        self._waits_since = 0.0
         self._finished = False
         self._closed = False
         self._error: BaseException | None = None
@@ -91,7 +97,10 @@ class NewestOf(Generic[T]):
 
     def _put(self, item: T) -> None:
         with self._changed:
-            if self._closed:
+            now = time.monotonic()
+            if not self._waiting:
+                self._waits_since = now
+            if self._closed or now - self._waits_since > self._patience:
                 raise Closed
             self.dropped += len(self._waiting)
             self._waiting = (item,)

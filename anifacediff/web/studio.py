@@ -14,6 +14,7 @@ from anifacediff.web.animation import Animator
 from anifacediff.web.order import Order, Progress, Tell
 
 _PATIENCE = 0.2  # seconds after which one who waits for a turn is told so again
+_ABANDONED = 15.0  # seconds for which nobody has looked: a browser that vanished without a word
 
 
 class Studio:
@@ -53,7 +54,7 @@ class Studio:
         self.stop(visitor)
         with (
             TemporaryDirectory(prefix="anifacediff-") as folder,
-            NewestOf[Progress](partial(self._in_turn, order, Path(folder))) as states,
+            NewestOf[Progress](partial(self._in_turn, order, Path(folder)), patience=_ABANDONED) as states,
         ):
             self._running[visitor] = states
             try:

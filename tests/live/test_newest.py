@@ -90,3 +90,27 @@ def test_stopping_from_another_thread_ends_the_iteration():
     stopped.set()
     numbers.close()
     assert seen == []
+
+
+def test_what_waits_too_long_ends_the_work(monkeypatch: pytest.MonkeyPatch):
+    seconds = iter([0.0, 4.0, 5.0, 6.0, 11.5])
+    monkeypatch.setattr("anifacediff.live.newest.time.monotonic", lambda: next(seconds))
+    first_taken, ended = threading.Event(), threading.Event()
+
+    def produce(put: Callable[[int], None]) -> None:
+        put(0)
+        assert first_taken.wait(PATIENCE)
+        for number in (1, 2, 3):
+            put(number)  # at 4, 5, and 6 seconds
+        try:
+            put(4)  # the one from 4 seconds was not taken
+        except Closed:
+            ended.set()
+            raise
+
+    with NewestOf(produce, patience=7.0) as numbers:
+        taking = iter(numbers)
+        assert next(taking) == 0
+        first_taken.set()
+        assert ended.wait(PATIENCE)
+        assert list(taking) == [3]

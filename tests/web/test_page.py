@@ -1,6 +1,5 @@
 """The page in a real browser, and what it refuses on the network."""
 
-import asyncio
 import json
 import os
 import shutil
@@ -14,7 +13,6 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-import gradio as gr
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
@@ -22,7 +20,6 @@ from anifacediff.assemblies import AniFaceDiffPipeline
 from anifacediff.media import VideoSource, VideoWriter
 from anifacediff.tracking import default_tracker
 from anifacediff.web import Studio, samples, served
-from anifacediff.web.page import as_uploaded
 
 PATIENCE = 30.0  # seconds after which something that should appear has not
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
@@ -181,12 +178,6 @@ def test_the_same_call_without_files_is_answered_in_words(site: Site):
     answer = call(site, None)
     assert answer["success"] is True
     assert "something missing" in answer["output"]["data"][0]
-
-
-def test_links_are_not_followed():
-    component = as_uploaded(gr.Image(type="filepath"))
-    with pytest.raises(gr.Error, match="Links are not followed"):
-        asyncio.run(component.async_move_resource_to_block_cache("http://127.0.0.1:9/x.png"))
 
 
 def call(site: Site, file: dict[str, Any] | None) -> dict[str, Any]:
