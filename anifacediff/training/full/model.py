@@ -24,7 +24,7 @@ class TrainedAssembly(nn.Module):
     """All that takes part in a prediction, in one ``forward``, so that whatever wraps it sees every weight in use.
 
     Stage 1 trains the denoiser without its temporal modules, and the parts that the recipe names, on stills. Stage 2
-    trains the temporal modules alone, on clips.
+    trains the temporal modules on clips, and little else if the recipe says so.
 
     Args:
         recipe: how the assembly is trained; its pipeline is taken apart in stage 1, see :meth:`pipeline`.
@@ -130,8 +130,8 @@ class TrainedAssembly(nn.Module):
             for module in (self.unet, *(self.parts[name] for name in self.recipe.learned)):
                 module.requires_grad_(True)
             return
-        for name, weight in self.unet.named_parameters():
-            weight.requires_grad_("motion_modules" in name)
+        for name, weight in self.named_parameters():
+            weight.requires_grad_("motion_modules" in name or name.startswith(self.recipe.learned_on_clips))
 
     def _predicted(self, noisy: Tensor, times: Tensor, examples: Examples, told: bool) -> Tensor:
         conditions = self.recipe.conditions(examples, self.unet, told)

@@ -21,7 +21,7 @@ from anifacediff.training.full.clips import PreparedSet
 from anifacediff.training.full.examples import Draw, DrawnExamples, Examples, Share, load_examples
 from anifacediff.training.full.model import TrainedAssembly
 from anifacediff.training.full.objective import Objective
-from anifacediff.training.full.recipe import recipe_for
+from anifacediff.training.full.recipes import recipe_for
 from anifacediff.training.full.run import AcceleratedRun
 from anifacediff.training.latents import fingerprint
 from anifacediff.training.run import Schedule
