@@ -6,6 +6,7 @@ from anifacediff.cli.app import app
 from anifacediff.cli.assets import assets
 from anifacediff.cli.batch import batch
 from anifacediff.cli.benchmark import benchmark
+from anifacediff.cli.detectors import detectors
 from anifacediff.cli.evaluate import evaluate
 from anifacediff.cli.mark import mark
 from anifacediff.cli.plugins import plugins
@@ -24,3 +25,4 @@ train.command()(full)
 app.add_typer(train, name="train")
 app.add_typer(assets, name="assets")
 app.add_typer(mark, name="mark")
+app.add_typer(detectors, name="detectors")

@@ -5,14 +5,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from anifacediff.evaluation.bootstrap import Interval as Interval
     from anifacediff.evaluation.bootstrap import interval as interval
+    from anifacediff.evaluation.clips import LabelledClip as LabelledClip
+    from anifacediff.evaluation.clips import labelled_clips as labelled_clips
     from anifacediff.evaluation.contracts import Animation as Animation
     from anifacediff.evaluation.contracts import ClipExtractor as ClipExtractor
     from anifacediff.evaluation.contracts import ClipMetric as ClipMetric
     from anifacediff.evaluation.contracts import Detector as Detector
     from anifacediff.evaluation.contracts import FrameExtractor as FrameExtractor
     from anifacediff.evaluation.contracts import SetMetric as SetMetric
+    from anifacediff.evaluation.deepfakebench import export_clips as export_clips
     from anifacediff.evaluation.detection import frame_auc as frame_auc
     from anifacediff.evaluation.detection import video_auc as video_auc
+    from anifacediff.evaluation.detector_run import DetectorResults as DetectorResults
+    from anifacediff.evaluation.detector_run import run_detector as run_detector
     from anifacediff.evaluation.drawn_tracker import DrawnTracker as DrawnTracker
     from anifacediff.evaluation.drawn_tracker import ExpressionExtractor as ExpressionExtractor
     from anifacediff.evaluation.drawn_tracker import IdentityExtractor as IdentityExtractor
@@ -42,8 +47,11 @@ else:
         __name__,
         {
             "bootstrap": ("Interval", "interval"),
+            "clips": ("LabelledClip", "labelled_clips"),
             "contracts": ("Animation", "ClipExtractor", "ClipMetric", "Detector", "FrameExtractor", "SetMetric"),
+            "deepfakebench": ("export_clips",),
             "detection": ("frame_auc", "video_auc"),
+            "detector_run": ("DetectorResults", "run_detector"),
             "drawn_tracker": ("DrawnTracker", "ExpressionExtractor", "IdentityExtractor", "PoseExtractor"),
             "faces": ("AED", "APD", "CSIM", "cosine"),
             "frechet": ("FID", "FVD", "frechet_distance"),
