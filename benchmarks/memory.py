@@ -3,10 +3,11 @@
 Loops the bundled clip to each length, runs the command on it with nano in a process of its own,
 and prints the largest resident memory of each and the ratio to the first. Until a window stands at every step, a longer
 clip has more frames in flight: that is reached after about 20 frames a step. ``--size full`` takes AniFaceDiff at
-Stable Diffusion 1.5's size with random weights, stored in bfloat16 (5 GB in the folder of temporary files)::
+Stable Diffusion 1.5's size with random weights, stored in bfloat16 (5 GB in the folder of temporary files); options
+that are not known here are the command's::
 
     python benchmarks/memory.py [--frames 50 400] [--steps 20]
-    python benchmarks/memory.py --size full --frames 8 --steps 1
+    python benchmarks/memory.py --size full --image-size 256 --frames 8 24 --steps 2 --preset fast
 """
 
 import argparse
@@ -32,25 +33,28 @@ def main() -> None:
     parser.add_argument("--frames", type=int, nargs="+", default=[50, 400])
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--size", choices=["nano", "full"], default="nano")
-    options = parser.parse_args()
+    parser.add_argument("--image-size", type=int, default=256, help="of the full size")
+    options, others = parser.parse_known_args()
     with TemporaryDirectory() as folder:
-        model = ["--model", full_size(Path(folder, "model")), "--dtype", "bfloat16"] if options.size == "full" else []
+        if options.size == "full":
+            model = full_size(Path(folder, "model"), options.image_size)
+            others = [*others, "--model", str(model), "--dtype", "bfloat16"]
         print("frames  peak MiB  ratio  seconds")
         first = None
         for frames in options.frames:
             start = time.perf_counter()
-            peak = peak_mib(frames, ["--steps", str(options.steps), "--device", "cpu", *model])
+            peak = peak_mib(frames, ["--steps", str(options.steps), "--device", "cpu", *others])
             first = first or peak
             print(f"{frames:6}  {peak:8.0f}  {peak / first:5.3f}  {time.perf_counter() - start:7.0f}", flush=True)
 
 
-def full_size(folder: Path) -> Path:
+def full_size(folder: Path, image_size: int) -> Path:
     torch.set_default_dtype(torch.bfloat16)
-    FULL_SIZE["anifacediff"](256).to(dtype=torch.bfloat16).save_pretrained(folder)
+    FULL_SIZE["anifacediff"](image_size).to(dtype=torch.bfloat16).save_pretrained(folder)
     return folder
 
 
-def peak_mib(frames: int, options: list[str | Path]) -> float:
+def peak_mib(frames: int, options: list[str]) -> float:
     with TemporaryDirectory() as folder:
         driving = looped(Path(folder, "driving.mp4"), frames)
         command = [sys.executable, "-m", "anifacediff", "animate", SAMPLES / "avatar.png", driving]
