@@ -115,7 +115,7 @@ def decode_image(image: Image.Image, path: Path) -> UInt8[np.ndarray, "h w 3"]:
     """
     try:
         upright = ImageOps.exif_transpose(image)
-        return np.array(_to_rgb(upright))
+        return np.array(to_rgb(upright))
     except InputError as error:
         raise MediaError(f"{path}: {error}") from error
     except (OSError, ValueError, SyntaxError, EOFError, *_BOMB) as error:
@@ -146,7 +146,12 @@ def require_file(path: Path) -> None:
         raise MediaError(f"{path}: the file is empty (0 bytes). Copy or export it again.")
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Bring any image that Pillow reads to RGB, transparent parts laid on white.
+
+    Raises:
+        InputError: if its pixels have no agreed range.
+    """
     if image.mode.startswith("I"):
         return _from_16_bit(image).convert("RGB")
     if image.mode == "F":

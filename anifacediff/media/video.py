@@ -18,9 +18,10 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation
 from av.video.stream import VideoStream
 from jaxtyping import UInt8
+from PIL import Image
 
 from anifacediff.errors import InputError, MediaError
-from anifacediff.media.images import MAX_PIXELS, decode_image, identify_image, open_image, oriented_size
+from anifacediff.media.images import MAX_PIXELS, decode_image, identify_image, open_image, oriented_size, to_rgb
 from anifacediff.media.timing import Pace, steady_speed
 
 DEFAULT_FPS = Fraction(25)
@@ -43,9 +44,9 @@ class VideoSource:
 
     What is read is decided by the content: a video (whatever the installed FFmpeg reads), an animated
     GIF, WebP or PNG, a folder of equally large images in natural order (``2.png`` before ``10.png``),
-    or a still image, which is a clip of one frame. The rotation that phones write beside a video is
-    applied. A clip of changing speed is read at its usual speed, with pictures repeated and left out so that it
-    keeps its times, and stays with its sound.
+    or a still image, which is a clip of one frame. Transparent parts are laid on white. The rotation
+    that phones write beside a video is applied. A clip of changing speed is read at its usual speed,
+    with pictures repeated and left out so that it keeps its times, and stays with its sound.
 
     Iterating yields h w 3 arrays of bytes, RGB, row 0 at the top.
 
@@ -320,7 +321,11 @@ def _time(frame: VideoFrame) -> Fraction:
 
 
 def _upright_rgb(frame: VideoFrame) -> UInt8[np.ndarray, "h w 3"]:
-    pixels = frame.to_ndarray(format="rgb24", interpolation=_SCALER)
+    if any(component.is_alpha for component in frame.format.components):
+        transparent = frame.to_ndarray(format="rgba", interpolation=_SCALER)
+        pixels = np.asarray(to_rgb(Image.fromarray(transparent.astype(np.uint8, copy=False))))
+    else:
+        pixels = frame.to_ndarray(format="rgb24", interpolation=_SCALER)
     return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90))).astype(np.uint8, copy=False)
 
 

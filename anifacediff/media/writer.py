@@ -4,7 +4,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Collection, Generator, Iterable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -21,7 +21,7 @@ from av.video.stream import VideoStream
 from jaxtyping import UInt8
 from PIL import Image
 
-from anifacediff.errors import OutputError, ShapeError
+from anifacediff.errors import AniFaceDiffError, OutputError, ShapeError
 from anifacediff.media.audio import AudioTrack
 from anifacediff.media.comments import add_gif_comment
 from anifacediff.media.images import check_picture, write_image
@@ -155,7 +155,7 @@ class VideoWriter:
             )
         try:
             self._sink.write(frame)
-        except FFmpegError as error:
+        except (FFmpegError, OutputError) as error:
             raise self._failed(error) from error
 
     def __exit__(
@@ -164,9 +164,9 @@ class VideoWriter:
         try:
             if kind is None:
                 self._finish()
-            else:
-                self._sink.abandon()
         finally:
+            with suppress(FFmpegError, OSError):  # on a full disk the end of a file cannot be written either
+                self._sink.abandon()
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def _finish(self) -> None:
@@ -199,21 +199,24 @@ class VideoWriter:
 
     def _open_sink(self) -> "_Sink":
         comment = None if self.notes is None else self.notes.comment
-        if not self.path.suffix:
-            return _Folder(self._partial, comment)
-        form = _FORMATS[self.path.suffix.lower()]
         try:
+            if not self.path.suffix:
+                return _Folder(self._partial, comment)
+            form = _FORMATS[self.path.suffix.lower()]
             return _Container(self._partial, self._fps, form, self._audio_from, comment)
         except UnknownCodecError as error:
             raise OutputError(
-                f"{self.path}: the installed PyAV has no encoder {form.codec!r}. Choose another suffix, "
-                "or install the wheel of PyAV (pip install av)."
+                f"{self.path}: the installed PyAV has no encoder for {self.path.suffix} ({error}). Choose another "
+                "suffix, or install the wheel of PyAV (pip install av)."
             ) from error
-        except FFmpegError as error:
+        except AniFaceDiffError:
+            raise
+        except (FFmpegError, OSError) as error:
             raise self._failed(error) from error
 
     def _failed(self, error: FFmpegError | OSError) -> OutputError:
-        return OutputError(f"{self.path}: writing failed ({error.strerror or error}). Is the disk full?")
+        first = error.__cause__ if isinstance(error.__cause__, OSError) else error
+        return OutputError(f"{self.path}: writing failed ({first.strerror or first}). Is the disk full?")
 
 
 def sidecar_of(path: Path) -> Path:
