@@ -22,7 +22,7 @@ from anifacediff.tracking import Tracker, default_tracker, track_clip, track_ima
 class PipelineClips:
     """Makes clips with a pipeline: whole faces found by a tracker, the driver's speed and sound.
 
-    Clips get the open mark and a record of where they come from.
+    Clips get the open mark and a record of where they come from. That a pipeline is untrained is told once.
 
     Args:
         pipe: the pipeline.
@@ -35,6 +35,8 @@ class PipelineClips:
 
     def __init__(self, pipe: AnimationPipeline, tracker: Tracker | None = None, *, provenance: bool = True) -> None:
         pipe.set_progress_bar_config(disable=True)
+        if pipe.untrained_parts:
+            warnings.warn(f"No trained weights: {', '.join(pipe.untrained_parts)}.", UntrainedWarning, stacklevel=2)
         self._pipe = pipe
         self._mark = SpreadMark() if provenance else None
         self._tracker = default_tracker() if tracker is None else tracker

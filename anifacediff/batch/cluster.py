@@ -1,5 +1,6 @@
 """The same batch on the workers of a Ray cluster, or of this machine."""
 
+import logging
 import os
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -68,10 +69,12 @@ def _connected(ray: Any, workers: int, address: str | None) -> Generator[None]:
     here: dict[str, object] = {"num_cpus": workers, "include_dashboard": False} if address is None else {}
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anyone unless the user wants it
     try:
-        ray.init(address=address or "local", log_to_driver=False, **here)
+        ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **here)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        raise ConfigurationError(f"--ray {address}: the cluster cannot be reached ({error}).") from error
+        where = address or "on this machine"
+        raise ConfigurationError(f"Ray ({where}) cannot be reached: {error}") from error
     try:
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
         ray.data.DataContext.get_current().enable_progress_bars = False
         yield
     finally:

@@ -96,12 +96,15 @@ def test_the_name_of_a_model_follows_its_files(tmp_path: Path) -> None:
     assert len(names) == 6
 
 
-def test_a_face_model_without_landmarks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_untrained_pipeline_is_told_and_a_face_model_without_landmarks_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     from anifacediff import registry
     from anifacediff.assemblies import AniFaceDiffPipeline
+    from anifacediff.assemblies.exchange import UntrainedWarning
     from anifacediff.errors import InputError
 
     pipe = AniFaceDiffPipeline.untrained()
     monkeypatch.setattr(registry, "morphable_models", {"parametric": object})
-    with pytest.raises(InputError, match="no landmarks"):
+    with pytest.raises(InputError, match="no landmarks"), pytest.warns(UntrainedWarning, match="vae"):
         PipelineClips(pipe)
