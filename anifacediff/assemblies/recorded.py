@@ -21,15 +21,18 @@ def record_of(
     Args:
         pipe: draws it; its weights are identified by the safetensors files that they were loaded from.
         inputs: files and folders by what they are for, such as ``reference``; read here to identify them.
-        settings: the seed, and whatever else was chosen. Steps and start that are None are what suits the pipeline.
+        settings: the seed, and whatever else was chosen. What is None is left out; ``start``, and ``steps`` where no
+            ``preset`` was chosen, are then what suits the pipeline.
         mark: name of the mark that is left; None if there is none.
         composite: whether pictures that were not generated are part of the clip.
 
     Raises:
         MediaError: if an input cannot be read.
     """
-    own: dict[str, Setting] = {"steps": pipe.config["num_inference_steps"], "start": pipe.config["start"]}
     chosen = {name: value for name, value in settings.items() if value is not None}
+    own: dict[str, Setting] = {"start": pipe.config["start"]}
+    if "preset" not in chosen:
+        own["steps"] = pipe.config["num_inference_steps"]
     weights = None if pipe.folder is None else fingerprint(pipe.folder, "*.safetensors")
     return Record(
         model=ModelFacts(type(pipe).__name__, weights),

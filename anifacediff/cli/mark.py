@@ -130,7 +130,7 @@ def _print(finding: _Finding) -> None:
     where = f", in {left},{top} to {right},{bottom}" if evidence.found else ""
     _results.print(
         f"{escape(str(finding.file))}: {verdict}, score {evidence.score:.1f} (marked from {evidence.threshold:g} on, "
-        f"which at most {evidence.false_alarms:.1g} of unmarked clips reach){where}"
+        f"which at most 1 in {1 / evidence.false_alarms:,.0f} unmarked clips reaches){where}"
     )
     if finding.trouble:
         _results.print(f"  [yellow]record:[/yellow] {escape(finding.trouble)}")

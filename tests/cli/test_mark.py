@@ -42,7 +42,7 @@ def test_marked_files_are_told_with_score_false_alarms_and_record(clips: Path):
     for part in (
         "made.mp4: marked, score",
         "marked from 5 on",
-        "1e-05",
+        "at most 1 in 100,000",
         "generated (trainedAlgorithmicMedia)",
         "seed 7",
     ):
