@@ -1,6 +1,7 @@
 """How one clip is made: with a pipeline, a tracker and a face model that were built once."""
 
 import warnings
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,18 @@ from anifacediff.assemblies.recorded import record_of
 from anifacediff.batch.manifest import Row
 from anifacediff.errors import InputError
 from anifacediff.geometry.contracts import LandmarkedModel
+from anifacediff.geometry.faces import FaceParameters
 from anifacediff.media.images import read_image
 from anifacediff.media.video import VideoSource
 from anifacediff.media.writer import VideoWriter
 from anifacediff.provenance import Record, SpreadMark
 from anifacediff.sampling import sampling_options
-from anifacediff.tracking import Tracker, default_tracker, track_clip, track_image
+from anifacediff.tracking import Tracker, default_tracker, read_motion, track_clip, track_image
+from anifacediff.tracking.motion import SUFFIX as MOTION_SUFFIX
 
 
 class PipelineClips:
-    """Makes clips with a pipeline: whole faces found by a tracker, the driver's speed and sound.
+    """Makes clips with a pipeline: faces found by a tracker, the driver's speed and sound; or a motion's, replayed.
 
     Clips get the open mark and a record of where they come from. That a pipeline is untrained is told once.
 
@@ -51,16 +54,23 @@ class PipelineClips:
         }
 
     def __call__(self, row: Row, path: Path) -> None:
-        source = VideoSource(row.driving)
         reference = track_image(read_image(row.reference), **self._faces)
-        driver = track_clip(source, **self._faces)
+        driving, fps, sound = self._driver(row.driving)
         options = sampling_options(self._pipe, row.preset, row.steps)
         notes = None if self._mark is None else self._record(row)
-        with warnings.catch_warnings(), VideoWriter(path, source.fps, audio_from=source.path, notes=notes) as video:
+        with warnings.catch_warnings(), VideoWriter(path, fps, audio_from=sound, notes=notes) as video:
             warnings.simplefilter("ignore", UntrainedWarning)
-            frames = self._pipe.stream(reference, driver.parameters, seed=row.seed, mark=self._mark, **options)
-            for frame in frames:
+            for frame in self._pipe.stream(reference, driving, seed=row.seed, mark=self._mark, **options):
                 video.write(frame.image)
+
+    def _driver(self, path: Path) -> tuple[FaceParameters, Fraction, Path | None]:
+        """The driver's motion, its speed, and where its sound is: of a clip, or of a motion tracked before."""
+        if path.suffix.lower() != MOTION_SUFFIX:
+            source = VideoSource(path)
+            return track_clip(source, **self._faces).parameters, source.fps, path
+        motion = read_motion(path)
+        motion.check_model(self._pipe.config["morphable_model"])
+        return motion.clip.parameters, motion.fps, None
 
     def _record(self, row: Row) -> Record:
         inputs = {"reference": row.reference, "driving": row.driving}

@@ -35,13 +35,17 @@ def manifest(tmp_path: Path) -> Path:
     avatar = SAMPLES / "avatar.png"
     path.write_text(
         "reference,driving,output,seed,steps,preset\n"
-        f"{avatar},driving.mp4,a.mp4,,1,\nplain.png,driving.mp4,b.mp4,,1,\n{avatar},driving.mp4,c.gif,5,,preview\n"
+        f"{avatar},driving.mp4,a.mp4,,1,\nplain.png,driving.mp4,b.mp4,,1,\n{avatar},talk.safetensors,c.gif,5,,preview\n"
     )
     return path
 
 
 def test_clips_are_made_once_and_failures_told(tmp_path: Path, manifest: Path) -> None:
     out = tmp_path / "out"
+    tracked = CliRunner().invoke(
+        app, ["track", str(tmp_path / "driving.mp4"), "-o", str(tmp_path / "talk.safetensors")]
+    )
+    assert tracked.exit_code == 0, tracked.stderr
     code, told = run(manifest, "-o", out)
     assert code == 6, told
     assert "b.mp4: No face was found" in told
@@ -65,6 +69,7 @@ def test_an_interruption_says_that_it_goes_on(tmp_path: Path, manifest: Path, mo
     def interrupted(self: Animator, row: Row) -> Result:
         raise KeyboardInterrupt
 
+    (tmp_path / "talk.safetensors").touch()
     monkeypatch.setattr(Animator, "animate", interrupted)
     code, told = run(manifest, "-o", tmp_path / "out")
     assert (code, "the same command goes on" in told) == (130, True), told
