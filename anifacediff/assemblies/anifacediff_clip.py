@@ -1,7 +1,7 @@
 """The conditions of a clip in AniFaceDiff, and the guided prediction."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -75,6 +75,11 @@ class AniFaceDiffClip:
         It is drawn anew: kept for all frames in flight, pictures would outweigh the latents.
         """
         return to_pictures(self._maps(range(frame, frame + 1)))[0]
+
+    def driven_by(self, driving: FaceParameters) -> "AniFaceDiffClip":
+        """The same clip with other frames; see :class:`~anifacediff.assemblies.clip.LiveClip`."""
+        driving = driving.to(self.driving.shape.device)
+        return replace(self, driving=driving, pose_features=HeldFrames(), guides=HeldFrames())
 
     def forget(self, frames: range) -> None:
         """Drop what is held for frames that are finished."""

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from einops import rearrange
 
+from anifacediff.geometry.faces import FaceParameters
 from anifacediff.sampling.denoise import Denoiser, Timestep
 from anifacediff.shapes import Float, Int, Tensor, UInt8
 
@@ -28,6 +29,19 @@ class Conditions(Protocol):
 @runtime_checkable
 class Clip(Conditions, Denoiser, Protocol):
     """Predicts for any window of a clip."""
+
+
+@runtime_checkable
+class LiveClip(Clip, Protocol):
+    """A clip whose frames can be replaced by others, as they come."""
+
+    def driven_by(self, driving: FaceParameters) -> "LiveClip":
+        """The same clip with other frames; what was read off the reference, and how it is aligned, stay.
+
+        Args:
+            driving: parameters of the frames.
+        """
+        ...
 
 
 @runtime_checkable

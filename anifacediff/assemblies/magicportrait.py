@@ -1,7 +1,7 @@
 """MagicPortrait: depth, normals and shading of the driver's motion guide the portrait that ReferenceNet reads."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import ClassVar
 
@@ -74,6 +74,10 @@ class MagicPortraitClip:
         """Draw the first of a frame's control maps as a picture."""
         stacked = self.guidance_encoder.stack(self._maps(range(frame, frame + 1)))
         return to_pictures(stacked[:, :3])[0]
+
+    def driven_by(self, driving: FaceParameters) -> "MagicPortraitClip":
+        """The same clip with other frames; see :class:`~anifacediff.assemblies.clip.LiveClip`."""
+        return replace(self, driving=driving.to(self.driving.shape.device), features=HeldFrames())
 
     def forget(self, frames: range) -> None:
         """Drop what is held for frames that are finished."""

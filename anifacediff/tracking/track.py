@@ -192,7 +192,7 @@ def track_clip(
     """
     _check_missing(missing)
     model, estimates = _reading(tracker, model)
-    follower = _Follower(tracker, face)
+    follower = FaceFollower(tracker, face)
     begins_shot = SceneCuts() if find_cuts else _never
     cuts: list[int] = []
     faces: list[DetectedFace | None] = []
@@ -343,8 +343,17 @@ def _absent(faces: Sequence[DetectedFace | None], missing: Missing) -> tuple[int
     return absent
 
 
-class _Follower:
-    """Finds the chosen face in frame after frame: after the first it is the one nearest to where it was last seen."""
+class FaceFollower:
+    """Finds the chosen face in frame after frame: after the first it is the one nearest to where it was last seen.
+
+    Args:
+        tracker: finds all faces of a frame.
+        face: which face of the first frame that shows any, the largest is 0; needed where there are several.
+
+    Raises:
+        SeveralFacesError: when called, if there are several at first and ``face`` is not given.
+        InputError: when called, if ``face`` is no index of a face.
+    """
 
     def __init__(self, tracker: Tracker, face: int | None):
         self.frame_size: tuple[int, int] | None = None

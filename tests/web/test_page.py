@@ -108,7 +108,7 @@ def test_an_upload_becomes_a_video_and_nothing_is_asked_of_other_hosts(
     page.get_by_text("Settings").click()
     page.get_by_label("number input for Steps").fill("1")
     press(page, "#animate")
-    says(page, "face found in 2 of 2 frames")
+    says(page, "The face was found in 2 of 2 frames")
     expect(page.locator("#work figure img")).to_have_count(4)
     video = page.locator("#result video")
     expect(video).to_be_attached(timeout=1000 * PATIENCE)

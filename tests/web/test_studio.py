@@ -54,7 +54,7 @@ def test_an_order_is_shown_while_it_is_made_and_ends_with_the_video(studio: Stud
             assert (result.fps, result.size, len(list(result))) == (24, (64, 64), FRAMES)
     last = states[-1]
     assert last.share == 1
-    assert f"face found in {FRAMES} of {FRAMES} frames" in last.text
+    assert f"The face was found in {FRAMES} of {FRAMES} frames" in last.text
     assert set(last.pictures) == {"avatar", "driver", "control", "result"}
     assert last.result is not None
     assert not last.result.parent.exists()  # gone with the generator
