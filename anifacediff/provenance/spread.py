@@ -18,13 +18,13 @@ from anifacediff.shapes import Float, Tensor, UInt8
 OPEN_KEY = "anifacediff open mark 1"
 """The key of the mark that everyone can find, and therefore also remove."""
 
-_STRENGTH = 1.98  # root mean square in grey levels, which rounding makes 2.00: 42.1 dB
+_MOST = 1.98  # root mean square of the change in grey levels, which rounding makes 2.00: 42.1 dB
 _BOUND = 3.178  # by which chance may exceed a normal deviate, see Pattern.agreement
 _LUMA = (0.299, 0.587, 0.114)
 
 
 class SpreadMark:
-    """Adds a pattern of middle frequencies to the brightness, stronger where the picture is busy.
+    """Adds a pattern of middle frequencies to the brightness, one grey level strong where the picture is even.
 
     The pattern is stretched over the marked region, so that it survives scaling, and is the same in every frame, so
     that the detector can look at the mean of all frames. Its strength keeps every marked region 42 dB or more from
@@ -52,8 +52,8 @@ class SpreadMark:
         pattern = self._pattern.drawn(bottom - top, right - left)
         for frame in marked[:, top:bottom, left:right]:  # alone, so that others do not change how it is rounded
             levels = torch.from_numpy(frame.astype(np.float32))
-            change = _busyness(_luma(levels)) * pattern
-            change *= _STRENGTH / change.square().mean().sqrt().clamp(min=1e-12)
+            change = _visible_from(_luma(levels)) * pattern
+            change *= (_MOST / change.square().mean().sqrt().clamp(min=1e-12)).clamp(max=1)
             frame[:] = (levels + change[..., None]).round().clamp(0, 255).numpy().astype(np.uint8)
         return marked
 
@@ -85,14 +85,14 @@ def _luma(picture: Float[Tensor, "h w 3"]) -> Float[Tensor, "h w"]:
     return picture @ torch.tensor(_LUMA)
 
 
-def _busyness(luma: Float[Tensor, "h w"]) -> Float[Tensor, "h w"]:
-    """How strongly each place may be marked: 1 where it is even, up to 1.5 where the eye has more to look at."""
+def _visible_from(luma: Float[Tensor, "h w"]) -> Float[Tensor, "h w"]:
+    """How much may change at each place, in grey levels: 1 where it is even, up to 4 where there is more to look at."""
     side = min(luma.shape)
-    reach = min(max(1, side // 32), side - 1)
+    reach = min(max(1, side // 64), side - 1)
     around = pad(luma[None, None], (reach,) * 4, mode="reflect")
     mean, square = (avg_pool2d(each, 2 * reach + 1, stride=1)[0, 0] for each in (around, around.square()))
     deviation = (square - mean.square()).clamp(min=0).sqrt()
-    return 1 + (deviation / 32).clamp(max=0.5)
+    return (1 + deviation / 10).clamp(max=4)
 
 
 def _mean_luma(frames: Iterable[UInt8[np.ndarray, "h w 3"]]) -> Float[Tensor, "h w"]:
