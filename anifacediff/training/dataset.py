@@ -5,7 +5,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +39,8 @@ class Casting:
         fps: frames per second; at the usual rate, frames have little to do with each other.
         references: how many of the first frames are warped to all frames.
         withheld: components of the expression, or groups of them, that control maps and warps do not show.
+        turn: the largest turn of a head to either side, degrees.
+        closer: how much larger heads are than usual; not all of them is seen if they are.
 
     Raises:
         InputError: if there is no avatar, or fewer than two pictures of each.
@@ -51,6 +53,8 @@ class Casting:
     fps: float = _LOOSE
     references: int = 0
     withheld: tuple[str, ...] = DEFAULT_WITHHELD
+    turn: float = 50.0
+    closer: float = 1.0
 
     def __post_init__(self) -> None:
         if self.identities < 1 or self.frames < 2 or self.size < 1 or self.first_seed < 0:
@@ -182,7 +186,9 @@ def draw_identities(drawn: DrawnSet, missing: Sequence[int]) -> Iterator[int]:
     for index in missing:
         seed = casting.seeds[index]
         avatar = random_avatar(seed)
-        motion = artist.parameters(avatar, random_motion(seed, casting.frames, fps=casting.fps), size=casting.size)
+        performance = random_motion(seed, casting.frames, fps=casting.fps, turn=casting.turn)
+        performance = replace(performance, zoom=casting.closer * performance.zoom)
+        motion = artist.parameters(avatar, performance, size=casting.size)
         maps = align.render(align.plan(motion[:1], motion[:1]), motion).normal
         assert maps is not None
         pictures = artist.draw(avatar, motion)

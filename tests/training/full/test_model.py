@@ -2,16 +2,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from prepared_clips import SIZE, small_pipeline, some_parameters
+from prepared_clips import SIZE, small_pipeline
 
 from anifacediff.assemblies import AniFaceDiffPipeline
 from anifacediff.backbone.temporal import TemporalModules
 from anifacediff.errors import InputError
-from anifacediff.media.crop import SquareCrop
-from anifacediff.tracking.track import TrackedImage
 from anifacediff.training.full.examples import Examples
 from anifacediff.training.full.model import TrainedAssembly
 from anifacediff.training.full.recipes import recipe_for
