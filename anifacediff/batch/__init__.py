@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     from anifacediff.batch.animator import Result as Result
     from anifacediff.batch.clips import PipelineClips as PipelineClips
     from anifacediff.batch.cluster import OnRay as OnRay
-    from anifacediff.batch.manifest import Row as Row
     from anifacediff.batch.manifest import read_manifest as read_manifest
+    from anifacediff.batch.rows import Row as Row
     from anifacediff.batch.run import Batch as Batch
     from anifacediff.batch.run import Report as Report
 else:
@@ -21,7 +21,8 @@ else:
             "animator": ("Animator", "ClipMaker", "Result"),
             "clips": ("PipelineClips",),
             "cluster": ("OnRay",),
-            "manifest": ("Row", "read_manifest"),
+            "manifest": ("read_manifest",),
+            "rows": ("Row",),
             "run": ("Batch", "Report"),
         },
     )

@@ -8,8 +8,9 @@ from typing import Literal, Protocol, cast, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from anifacediff.batch.manifest import Row
-from anifacediff.batch.records import Ledger, digest_of
+from anifacediff.batch.digests import digest_of
+from anifacediff.batch.records import Ledger
+from anifacediff.batch.rows import Row
 from anifacediff.errors import AniFaceDiffError
 
 Status = Literal["finished", "skipped", "failed"]

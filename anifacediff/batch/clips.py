@@ -9,7 +9,7 @@ from anifacediff import registry
 from anifacediff.assemblies.exchange import UntrainedWarning
 from anifacediff.assemblies.pipeline import AnimationPipeline
 from anifacediff.assemblies.recorded import record_of
-from anifacediff.batch.manifest import Row
+from anifacediff.batch.rows import Row
 from anifacediff.errors import InputError
 from anifacediff.geometry.contracts import LandmarkedModel
 from anifacediff.geometry.faces import FaceParameters

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Any
 
 from anifacediff.batch.animator import Animator, Result
-from anifacediff.batch.manifest import Row
+from anifacediff.batch.rows import Row
 from anifacediff.batch.run import Batch
 from anifacediff.errors import ConfigurationError
 

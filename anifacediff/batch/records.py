@@ -8,24 +8,23 @@ import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
 from anifacediff import __version__
 from anifacediff.assets.sources import sha256_of
-from anifacediff.batch.manifest import WORKPLACE, Row
+from anifacediff.batch.rows import WORKPLACE
 from anifacediff.errors import InputError, MediaError, OutputError
 
 State = Literal["missing", "changed", "damaged", "finished"]
 
 
 @dataclass(frozen=True)
-class Record:
-    """Kept for a clip that was made.
+class Entry:
+    """What a record says of a clip that was made.
 
     Attributes:
-        digest: of its inputs and settings, see :func:`digest_of`.
+        digest: of its inputs and settings, see :func:`~anifacediff.batch.digests.digest_of`.
         sha256: of the clip's file.
         version: of this package that made it.
     """
@@ -54,7 +53,7 @@ class Ledger:
 
         Args:
             output: of the row.
-            digest: of the row, see :func:`digest_of`.
+            digest: of the row, see :func:`~anifacediff.batch.digests.digest_of`.
         """
         path = self.place(output)
         if not path.is_file():
@@ -126,7 +125,7 @@ class Ledger:
 
     def _finish(self, work: Path, place: Path, output: str, digest: str) -> None:
         made = work / place.name
-        write_whole(_made(self._own / "records") / f"{_key(output)}.json", asdict(Record(digest, sha256_of(made))))
+        write_whole(_made(self._own / "records") / f"{_key(output)}.json", asdict(Entry(digest, sha256_of(made))))
         for beside in work.iterdir():
             if beside != made:
                 os.replace(beside, place.parent / beside.name)
@@ -135,40 +134,11 @@ class Ledger:
     def _begun(self, output: str) -> Path:
         return _made(self._own / "begun") / _key(output)
 
-    def _read(self, output: str) -> Record | None:
+    def _read(self, output: str) -> Entry | None:
         try:
-            return Record(**json.loads((self._own / "records" / f"{_key(output)}.json").read_text()))
+            return Entry(**json.loads((self._own / "records" / f"{_key(output)}.json").read_text()))
         except (OSError, ValueError, TypeError):
             return None
-
-
-def digest_of(row: Row, animator: str) -> str:
-    """Digest what a clip is made from: the contents of its inputs, its settings, and who makes it.
-
-    Args:
-        row: names the inputs and the settings.
-        animator: names the model, in any words.
-
-    Raises:
-        MediaError: if an input cannot be read.
-    """
-    inputs = [contents(path) for path in (row.reference, row.driving)]
-    told = json.dumps([*inputs, row.seed, row.steps, row.preset, animator])
-    return hashlib.sha256(told.encode()).hexdigest()
-
-
-def contents(path: Path) -> str:
-    """Digest a file, or all files in a folder with their names; one that has not changed is read once.
-
-    Raises:
-        MediaError: if it is missing or cannot be read.
-    """
-    try:
-        files = sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
-        named = [(str(file.relative_to(path)), _file_digest(file)) for file in files]
-    except OSError as error:
-        raise MediaError(f"{path}: cannot be read ({error.strerror}).") from error
-    return hashlib.sha256(json.dumps(named).encode()).hexdigest()
 
 
 def write_whole(path: Path, told: object) -> None:
@@ -176,16 +146,6 @@ def write_whole(path: Path, told: object) -> None:
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     partial.write_text(json.dumps(told, indent=2) + "\n")
     os.replace(partial, path)
-
-
-def _file_digest(file: Path) -> str:
-    status = file.stat()
-    return _kept_digest(file, status.st_size, status.st_mtime_ns)
-
-
-@lru_cache(maxsize=4096)
-def _kept_digest(file: Path, _size: int, _modified: int) -> str:
-    return sha256_of(file)
 
 
 def _made(folder: Path) -> Path:

@@ -9,8 +9,9 @@ from typing import Protocol, runtime_checkable
 from filelock import FileLock, Timeout
 
 from anifacediff.batch.animator import Animator, ClipMaker, Result, reason_of
-from anifacediff.batch.manifest import Row
-from anifacediff.batch.records import Ledger, State, digest_of, write_whole
+from anifacediff.batch.digests import digest_of
+from anifacediff.batch.records import Ledger, State, write_whole
+from anifacediff.batch.rows import Row
 from anifacediff.errors import InputError, MediaError, OutputError
 
 REPORT = "report.json"

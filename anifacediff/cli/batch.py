@@ -109,7 +109,7 @@ def name_of(model: str | None, assembly: str | None, tracker: str | None, dtype:
         provenance: whether clips get mark and record.
     """
     from anifacediff.assemblies.anifacediff import NANO
-    from anifacediff.batch.records import contents
+    from anifacediff.batch.digests import contents
 
     if model is None:
         weights = "random" if assembly is not None else contents(NANO)
