@@ -41,18 +41,17 @@ def test_what_is_withheld_shows_in_no_map(tmp_path: Path):
 
 
 def test_heads_as_large_and_as_still_as_asked_for(tmp_path: Path):
-    def area_and_lean(**asked: float) -> tuple[float, float]:
-        """How much of the map is covered, and how far the map's middle colour is from that of a face seen frontally."""
-        casting = replace(SMALL, **asked)  # pyright: ignore[reportArgumentType]
-        made = DrawnSet.create(tmp_path / str(asked), casting)
+    usual, *others = (
+        DrawnSet.create(tmp_path / str(number), casting)
+        for number, casting in enumerate((SMALL, replace(SMALL, closer=1.5), replace(SMALL, turn=0.0)))
+    )
+    near, still = others
+    for made in (usual, near, still):
         assert list(draw_identities(made, [0])) == [0]
-        covered = made.maps[0].max(-1) > 0
-        sideways = [float(picture[..., 0][mask].mean()) for picture, mask in zip(made.maps[0], covered, strict=True)]
-        return float(covered[0].mean()), max(abs(each - 127.5) for each in sideways)
-
-    usual, still, near = area_and_lean(), area_and_lean(turn=0.0), area_and_lean(closer=1.5)
-    assert near[0] > 1.3 * usual[0]
-    assert still[1] < 0.5 * usual[1]
+    usual_area, near_area = ((each.maps[0].max(-1) > 0).mean() for each in (usual, near))
+    assert near_area > 1.3 * usual_area
+    assert np.array_equal(still.expression[0], usual.expression[0])
+    assert not np.array_equal(still.maps[0], usual.maps[0])
 
 
 def test_processes_share_what_is_missing(tmp_path: Path):
