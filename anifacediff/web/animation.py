@@ -12,10 +12,12 @@ from PIL import Image, ImageDraw
 
 from anifacediff.assemblies.exchange import UntrainedWarning
 from anifacediff.assemblies.pipeline import AnimationPipeline
+from anifacediff.assemblies.recorded import record_of
 from anifacediff.errors import InputError
 from anifacediff.geometry.contracts import LandmarkedModel
 from anifacediff.geometry.faces import FaceParameters
 from anifacediff.media import VideoSource, VideoWriter, read_image
+from anifacediff.provenance import Record, SpreadMark
 from anifacediff.sampling import sampling_options
 from anifacediff.tracking import TrackedClip, Tracker, track_clip, track_image
 from anifacediff.tracking.fit import projected_landmarks
@@ -31,7 +33,7 @@ _DOT_COLOUR = (64, 255, 160)
 
 @dataclass(frozen=True)
 class Animator:
-    """Makes animations, one at a time.
+    """Makes animations, one at a time; all have the open mark and a record of where they come from.
 
     Attributes:
         pipe: what draws them.
@@ -76,15 +78,21 @@ class Animator:
                 start=order.start,
                 seed=order.seed,
                 on_window=screen.drawing,
+                mark=SpreadMark(),
                 **options,
             )
         result = folder / "animated.mp4"
-        with VideoWriter(result, clip.fps, audio_from=clip.path) as writer:
+        with VideoWriter(result, clip.fps, audio_from=clip.path, notes=self._record(order)) as writer:
             for frame, driver in zip(frames, _drivers(clip, driving, model, size), strict=True):
                 writer.write(frame.image)
                 screen("Drawing", driver=driver, control=frame.control, result=frame.image)
         number, unseen = len(driving.parameters), len(driving.report.missing)
         screen(f"Done. The face was found in {number - unseen} of {number} frames.", 1.0, finished=result)
+
+    def _record(self, order: Order) -> Record:
+        inputs = {"reference": order.reference, "driving": order.driving}
+        settings = {"seed": order.seed, "steps": order.steps, "preset": order.preset, "start": order.start}
+        return record_of(self.pipe, inputs, settings, mark="spread")
 
     def _windows(self) -> dict[str, Any]:
         """Where frames do not see each other, small windows give the same frames, sooner."""

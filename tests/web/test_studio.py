@@ -12,6 +12,7 @@ from PIL import Image
 from anifacediff.assemblies import AniFaceDiffPipeline
 from anifacediff.errors import InputError, MediaError, NoFaceError, SeveralFacesError
 from anifacediff.media import VideoSource, VideoWriter, read_image
+from anifacediff.provenance import SpreadMark, read_record
 from anifacediff.tracking import default_tracker
 from anifacediff.web.clicks import Shown, ordered, stopped
 from anifacediff.web.order import Order, Progress
@@ -52,6 +53,10 @@ def test_an_order_is_shown_while_it_is_made_and_ends_with_the_video(studio: Stud
         if state.result is not None:
             result = VideoSource(state.result)
             assert (result.fps, result.size, len(list(result))) == (24, (64, 64), FRAMES)
+            assert SpreadMark().detect(result).found
+            told = read_record(state.result)
+            assert told is not None
+            assert told.record.settings["steps"] == 1
     last = states[-1]
     assert last.share == 1
     assert f"The face was found in {FRAMES} of {FRAMES} frames" in last.text
