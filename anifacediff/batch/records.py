@@ -14,7 +14,7 @@ from typing import Literal
 from anifacediff import __version__
 from anifacediff.assets.sources import sha256_of
 from anifacediff.batch.rows import WORKPLACE
-from anifacediff.errors import InputError, MediaError, OutputError
+from anifacediff.errors import InputError, OutputError
 
 State = Literal["missing", "changed", "damaged", "finished"]
 
@@ -93,11 +93,10 @@ class Ledger:
             raise OutputError(f"{place}: nothing can be written there ({error}).") from error
         try:
             yield work / place.name
-            self._finish(work, place, output, digest)
-        except OSError as error:
-            if isinstance(error, OutputError | MediaError):
-                raise
-            raise OutputError(f"{place}: the clip cannot be put in its place ({error}).") from error
+            try:
+                self._finish(work, place, output, digest)
+            except OSError as error:
+                raise OutputError(f"{place}: the clip cannot be put in its place ({error}).") from error
         finally:
             shutil.rmtree(work, ignore_errors=True)
             begun.unlink(missing_ok=True)
@@ -106,6 +105,8 @@ class Ledger:
         """Remove what killed processes have left; for when nobody else is at work in the folder."""
         for name in ("partial", "begun"):
             shutil.rmtree(self._own / name, ignore_errors=True)
+        for half in (self._own / "records").glob("*.partial"):
+            half.unlink()
 
     def deaths(self, output: str) -> int:
         """How often in a row a clip was begun by a process that was killed then."""

@@ -12,7 +12,7 @@ from anifacediff.batch.animator import Animator, ClipMaker, Result, reason_of
 from anifacediff.batch.digests import digest_of
 from anifacediff.batch.records import Ledger, State, write_whole
 from anifacediff.batch.rows import Row
-from anifacediff.errors import InputError, MediaError, OutputError
+from anifacediff.errors import AniFaceDiffError, InputError, MediaError, OutputError
 
 REPORT = "report.json"
 
@@ -154,6 +154,6 @@ def _alone(folder: Path) -> Generator[Ledger]:
     except Timeout:
         raise OutputError(f"{folder}: another batch is at work there; wait for it, or use another folder.") from None
     except OSError as error:
-        if isinstance(error, OutputError | MediaError):
+        if isinstance(error, AniFaceDiffError):
             raise
         raise OutputError(f"{folder}: cannot be written to ({error}).") from error

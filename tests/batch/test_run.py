@@ -152,6 +152,17 @@ def test_files_written_beside_a_clip_go_with_it(tmp_path: Path, rows: tuple[Row,
     assert sorted(path.name for path in (tmp_path / "out/ann").iterdir()) == ["clip.json", "clip.mp4"]
 
 
+def test_a_maker_that_writes_nothing_or_cannot_read_is_told_as_it_is(tmp_path: Path, rows: tuple[Row, ...]) -> None:
+    def nothing(row: Row, path: Path) -> None: ...
+
+    def forbidden(row: Row, path: Path) -> None:
+        raise PermissionError("closed")
+
+    found = [Animator(tmp_path / "out", lambda made=made: made).animate(rows[0]) for made in (nothing, forbidden)]
+    assert "cannot be put in its place" in found[0].reason
+    assert found[1].reason == "PermissionError: closed"
+
+
 def test_a_clip_of_which_workers_die_is_given_up(tmp_path: Path, rows: tuple[Row, ...]) -> None:
     def dies(row: Row, path: Path) -> None:
         raise SystemExit  # as os._exit, for whoever looks at the files
