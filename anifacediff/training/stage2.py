@@ -143,18 +143,18 @@ def judge_clips(
     """Draw the last frames of every held-out clip.
 
     Returns:
-        PSNR in decibels, and flicker: the mean error of the change from frame to frame, of 255, from zeros and from
-        noise that the frames share, and the mean of that change itself.
+        PSNR in decibels, and flicker: the mean error of the change from frame to frame, of 255, from zeros, from
+        noise that the frames share, and from noise of their own, and the mean of that change itself.
     """
     casting = encoded.drawn.casting
     count = casting.identities
     task = clips_of(encoded, torch.arange(count), torch.full((count,), casting.frames - frames), frames)
     truth = to_images(encoded.drawn.pictures[:, -frames:].reshape(-1, casting.size, casting.size, 3))
     shape = (count, frames, *task.clean.shape[1:])
-    shared = torch.randn((count, 1, *shape[2:]), generator=torch.Generator().manual_seed(0)).expand(shape)
+    own = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     moving = _change(truth, frames)
     figures = {"motion": float(moving.abs().mean() * 255)}
-    for start, latents in (("zeros", torch.zeros(shape)), ("shared", shared)):
+    for start, latents in (("zeros", torch.zeros(shape)), ("shared", own[:, :1].expand(shape)), ("own", own)):
         with torch.autocast("cpu", torch.bfloat16):
             drawn = _draw_clips(nano, task, latents, steps)
         pictures = decode_all(vae, drawn.flatten(0, 1).float()).clamp(0, 1)
