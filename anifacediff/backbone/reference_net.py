@@ -227,14 +227,14 @@ class ReferenceAttnProcessor(AttachedProcessor):
         )
         bias = attention_bias(attn, mask, length, rows)
         memory = features.layers[self.place]
+        if not features.guidance:
+            return project_out(attn, _extended(query, key, value, bias, memory))
         # Two calls rather than a mask: a mask would lose the fast attention kernels.
-        alone = rows // 2 if features.guidance else 0
-        parts = [_extended(query[alone:], key[alone:], value[alone:], None if bias is None else bias[alone:], memory)]
-        if alone:
-            own_bias = None if bias is None else bias[:alone]
-            own = F.scaled_dot_product_attention(query[:alone], key[:alone], value[:alone], attn_mask=own_bias)
-            parts.insert(0, own)
-        return project_out(attn, torch.cat(parts))
+        alone = rows // 2
+        own_bias, seeing_bias = (None, None) if bias is None else (bias[:alone], bias[alone:])
+        own = F.scaled_dot_product_attention(query[:alone], key[:alone], value[:alone], attn_mask=own_bias)
+        seeing = _extended(query[alone:], key[alone:], value[alone:], seeing_bias, memory)
+        return project_out(attn, torch.cat([own, seeing]))
 
 
 def _project(attn: Attention, states: Tensor) -> KeysValues:
