@@ -59,17 +59,22 @@ class Case:
     output: Path
 
     @classmethod
+    def of(cls, folder: Path, name: str, file: Path, clip: Path, suffix: str) -> "Case":
+        """A file in the place of the reference or the driver, as its name says, beside what is whole."""
+        (folder / "out").mkdir(parents=True)
+        is_clip = file.stem == "driving"
+        reference, driving = (SAMPLES / "avatar.png", file) if is_clip else (file, clip)
+        return cls(name, reference, driving, folder / "out" / f"out{suffix}")
+
+    @classmethod
     def made(cls, folder: Path, whole: list[Path], chance: random.Random) -> "Case":
         """Damage one of the whole files."""
         victim, other = chance.choice(whole), chance.choice(whole)
         how, data = damaged(victim.read_bytes(), other.read_bytes(), chance)
-        (folder / "out").mkdir(parents=True)
         broken = folder / victim.name
+        folder.mkdir()
         broken.write_bytes(data)
-        is_clip = victim.stem == "driving"
-        reference, driving = (SAMPLES / "avatar.png", broken) if is_clip else (broken, whole[0])
-        output = folder / "out" / f"out{chance.choice(SUFFIXES)}"
-        return cls(f"{victim.name} {how}", reference, driving, output)
+        return cls.of(folder, f"{victim.name} {how}", broken, whole[0], chance.choice(SUFFIXES))
 
     @property
     def arguments(self) -> list[str]:
@@ -134,6 +139,7 @@ def work(pipe: Connection) -> None:
     """What the process of a :class:`Worker` does."""
     torch.set_num_threads(1)
     small = AniFaceDiffPipeline.untrained(image_size=32)
+    small.free_reference_parts = lambda: None  # it is used again
     found = default_tracker()(read_image(SAMPLES / "avatar.png"))
 
     def load_small(*arguments: object, **options: object) -> AnimationPipeline:
@@ -172,6 +178,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary, "case")
         whole = whole_files(Path(temporary, "whole"), frames, read_image(SAMPLES / "avatar.png"))
+        for file in whole:
+            if (told := worker(Case.of(folder, file.name, file, whole[0], ".mp4"))) != "good video":
+                sys.exit(f"{file.name}: is whole, but: {told}")
+            shutil.rmtree(folder)
         for number in range(options.files):
             case = Case.made(folder, whole, random.Random(f"{options.seed} {number}"))
             told = in_a_shell(case) if number in real else worker(case)

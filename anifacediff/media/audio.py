@@ -10,6 +10,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.error import FFmpegError
 from av.packet import Packet
+from av.stream import Stream
 
 from anifacediff.errors import MediaError
 
@@ -42,7 +43,7 @@ class AudioTrack:
         self._path = path
         self._source = source
         self._container = container
-        self._input = source.streams.audio[0]
+        self._input = next(filter(has_decoder, source.streams.audio))
         self._offset = _pictures_start(source)
         if self._input.codec_context.name in codecs:
             self._output = container.add_stream_from_template(self._input)
@@ -57,7 +58,7 @@ class AudioTrack:
         """The track of the clip at ``path``, or None if it has no sound.
 
         Raises:
-            MediaError: if the clip cannot be opened.
+            MediaError: if the clip cannot be opened, or its sound not be decoded.
         """
         if path.is_dir():
             return None
@@ -65,8 +66,11 @@ class AudioTrack:
             source = av.open(path)
         except (FFmpegError, OSError) as error:
             raise MediaError(f"{path}: the sound cannot be read ({error.strerror}).") from error
-        if not source.streams.audio:
+        if not any(map(has_decoder, source.streams.audio)):
+            coded = bool(source.streams.audio)
             source.close()
+            if coded:
+                raise MediaError(f"{path}: the sound is of a kind that the installed FFmpeg cannot read. Remove it.")
             return None
         return cls(path, source, container, codecs, encoder)
 
@@ -108,6 +112,11 @@ class AudioTrack:
                 frame.pts -= round(self._offset / frame.time_base)
             yield from self._output.encode(frame)
         yield from self._output.encode(None)
+
+
+def has_decoder(stream: Stream) -> bool:
+    """Whether the installed FFmpeg knows how a stream is coded."""
+    return getattr(stream, "codec_context", None) is not None
 
 
 def _encoded_stream(container: OutputContainer, encoder: str, sound: AudioStream) -> AudioStream:

@@ -21,6 +21,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from anifacediff.errors import InputError, MediaError
+from anifacediff.media.audio import has_decoder
 from anifacediff.media.images import MAX_PIXELS, decode_image, identify_image, open_image, oriented_size, to_rgb
 from anifacediff.media.timing import Pace, steady_speed
 
@@ -235,6 +236,11 @@ class _Video:
             if not streams:
                 raise MediaError(f"{self._path}: the file has no video track.")
             stream = streams[0]
+            if not has_decoder(stream):
+                raise MediaError(
+                    f"{self._path}: the pictures are coded in a way that the installed FFmpeg does not know. "
+                    "Convert the video, to H.264 for instance."
+                )
             if not 0 < stream.width * stream.height <= MAX_PIXELS:
                 raise MediaError(
                     f"{self._path}: the frames have more than {MAX_PIXELS:,} pixels, or no size that can be read: "

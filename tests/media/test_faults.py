@@ -12,6 +12,7 @@ import pytest
 from av.audio.stream import AudioStream
 from av.video.stream import VideoStream
 
+from anifacediff.errors import MediaError
 from anifacediff.media import VideoSource, VideoWriter, read_image
 
 SIZE = 32
@@ -100,6 +101,38 @@ def test_sound_of_no_length_does_no_harm(tmp_path: Path, suffix: str, samples: i
             for frame in source:
                 writer.write(frame)
         assert len(list(VideoSource(tmp_path / name))) == 5
+
+
+def clip_with_sound(path: Path) -> bytes:
+    """A short MP4 with AAC sound."""
+    with av.open(path, "w") as container:
+        video, sound = container.add_stream("libx264", rate=10), container.add_stream("aac", rate=48000)
+        video.width = video.height = SIZE
+        video.pix_fmt = "yuv420p"
+        picture = av.VideoFrame.from_ndarray(np.full((SIZE, SIZE, 3), 99, np.uint8), format="rgb24")
+        container.mux([packet for _ in range(5) for packet in video.encode(picture)])
+        container.mux(video.encode(None))
+        wave = av.AudioFrame.from_ndarray(np.zeros((1, 24000), np.float32), format="flt", layout="mono")
+        wave.sample_rate = 48000
+        container.mux(sound.encode(wave))
+        container.mux(sound.encode(None))
+    return path.read_bytes()
+
+
+def test_codecs_that_nobody_knows_are_told(tmp_path: Path):
+    clip, out = tmp_path / "a.mp4", tmp_path / "out.mp4"
+    whole = clip_with_sound(clip)
+    clip.write_bytes(whole.replace(b"avc1", b"zzzz"))
+    with pytest.raises(MediaError, match="coded in a way that the installed FFmpeg does not know"):
+        VideoSource(clip)
+    clip.write_bytes(whole.replace(b"mp4a", b"zzzz").replace(b"esds", b"zzzz"))
+    source = VideoSource(clip)
+    with (
+        pytest.raises(MediaError, match="the sound is of a kind that the installed FFmpeg cannot read"),
+        VideoWriter(out, source.fps, audio_from=clip) as writer,
+    ):
+        writer.write(np.zeros((SIZE, SIZE, 3), np.uint8))
+    assert not out.exists()
 
 
 FULL = """
