@@ -12,7 +12,7 @@ def fingerprint(path: Path, pattern: str = "*") -> str:
     """Sha256 of a file; of a folder that of the list of its files, as ``sha256sum`` prints it.
 
     A file is read again only if its size or its time of change is another one. For a folder the same comes from
-    ``find . -type f -name PATTERN -printf '%P\\0' | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum``.
+    ``find -L . -type f -name PATTERN -printf '%P\\0' | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum``.
 
     Args:
         path: a file or a folder.

@@ -109,11 +109,23 @@ def contrast(picture: Float[Tensor, "h w"], window: int) -> Float[Tensor, "h w"]
         window: side in pixels of the square that is looked at; made odd, and no larger than the picture.
     """
     reach = min(max(1, window // 2), *(side - 1 for side in picture.shape))
-    squares = pad(picture.square()[None, None], (reach,) * 4, mode="reflect")
-    return avg_pool2d(squares, 2 * reach + 1, stride=1)[0, 0].clamp(min=0).sqrt()
+    squares = pad(picture.square()[None, None], (reach,) * 4, mode="reflect")[0, 0]
+    return mean_around(squares, reach, reach).clamp(min=0).sqrt()
+
+
+def mean_around(picture: Float[Tensor, "h w"], down: int, across: int) -> Float[Tensor, "_ _"]:
+    """Mean over a rectangle around each pixel that is far enough from the edges.
+
+    Args:
+        picture: one channel.
+        down: rows above and below that belong to the rectangle.
+        across: columns on either side.
+    """
+    columns = avg_pool2d(picture[None, None], (2 * down + 1, 1), stride=1)
+    return avg_pool2d(columns, (1, 2 * across + 1), stride=1)[0, 0]
 
 
 def _neighbourhood(coefficients: Float[Tensor, "48 48"], band: Float[Tensor, "48 48"]) -> Float[Tensor, "48 48"]:
     """Root mean square of the coefficients that are at most two frequencies away and take part."""
-    squares, count = (avg_pool2d(each[None, None], 5, stride=1, padding=2)[0, 0] for each in (coefficients**2, band))
+    squares, count = (mean_around(pad(each, (2, 2, 2, 2)), 2, 2) for each in (coefficients**2, band))
     return (squares / count.clamp(min=1e-9)).sqrt()

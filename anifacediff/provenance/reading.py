@@ -1,5 +1,6 @@
 """Records are found in files and beside them."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -27,7 +28,7 @@ class FoundRecord:
     place: Literal["inside", "beside"]
 
 
-def read_record(path: Path) -> FoundRecord | None:
+def read_record(path: str | os.PathLike[str]) -> FoundRecord | None:
     """Find the record of a clip: beside it, else inside of it; None if there is none.
 
     Args:
@@ -36,6 +37,7 @@ def read_record(path: Path) -> FoundRecord | None:
     Raises:
         ProvenanceError: if a record of ours is damaged, or the one beside the clip is of another clip.
     """
+    path = Path(path)
     beside = sidecar_of(path)
     if beside.is_file():
         return FoundRecord(_read_sidecar(beside, path), "beside")

@@ -6,13 +6,13 @@ from itertools import product
 
 import torch
 from jaxtyping import Complex
-from torch.nn.functional import avg_pool2d, interpolate, pad
+from torch.nn.functional import interpolate, pad
 
-from anifacediff.provenance.pattern import LOWEST, ORDER, Pattern, contrast
+from anifacediff.provenance.pattern import LOWEST, ORDER, Pattern, contrast, mean_around
 from anifacediff.shapes import Float, Tensor
 
 _GRID = 2 * ORDER  # pixels of the square at which it is looked for: four for the finest wave
-_SMALLEST = 64  # side of a square in pixels of the picture
+_SMALLEST, _LEAST_SHARE = 64, 0.1  # side of a square in pixels of the picture, and over its shorter side
 _STEP = 1.03  # from one side to the next: the finest wave is off by a sixth of a period at the edges
 _KEPT = 8  # places that are looked at closely
 _NEAR = (-0.5, 0.0, 0.5)  # pixels of the grid
@@ -50,7 +50,7 @@ class _Candidate:
 
 
 def search(pattern: Pattern, picture: Float[Tensor, "h w"]) -> Found:
-    """Look for a marked square: of every side from 64 pixels on, at every place.
+    """Look for a marked square at every place: of every side from 64 pixels, and a tenth of the shorter side, on.
 
     Args:
         pattern: of the mark.
@@ -73,7 +73,7 @@ def search(pattern: Pattern, picture: Float[Tensor, "h w"]) -> Found:
 
 def _sides(largest: int) -> Iterator[float]:
     side = float(largest)
-    while side >= _SMALLEST:
+    while side >= max(_SMALLEST, _LEAST_SHARE * largest):
         yield side
         side /= _STEP
 
@@ -106,7 +106,7 @@ def _whitened(spectrum: Complex[Tensor, "y x"], size: list[int]) -> Complex[Tens
     reach = [round(pixels / _GRID) for pixels in size]  # two half periods of the pattern
     power = spectrum.abs().square()[None, None]
     around = pad(pad(power, (0, 0, reach[0], reach[0]), mode="circular"), (reach[1], reach[1], 0, 0), mode="reflect")
-    level = avg_pool2d(around, (2 * reach[0] + 1, 2 * reach[1] + 1), stride=1)[0, 0]
+    level = mean_around(around[0, 0], *reach)
     return spectrum / (level.sqrt() + 1e-6)
 
 

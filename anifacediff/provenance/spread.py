@@ -6,12 +6,12 @@ from itertools import chain
 
 import numpy as np
 import torch
-from torch.nn.functional import avg_pool2d, pad
+from torch.nn.functional import pad
 
 from anifacediff.errors import InputError
 from anifacediff.media.images import check_picture
 from anifacediff.provenance.contracts import MarkEvidence, Region, check_region
-from anifacediff.provenance.pattern import Pattern
+from anifacediff.provenance.pattern import Pattern, mean_around
 from anifacediff.provenance.search import search
 from anifacediff.shapes import Float, Tensor, UInt8
 
@@ -89,8 +89,8 @@ def _visible_from(luma: Float[Tensor, "h w"]) -> Float[Tensor, "h w"]:
     """How much may change at each place, in grey levels: 1 where it is even, up to 4 where there is more to look at."""
     side = min(luma.shape)
     reach = min(max(1, side // 64), side - 1)
-    around = pad(luma[None, None], (reach,) * 4, mode="reflect")
-    mean, square = (avg_pool2d(each, 2 * reach + 1, stride=1)[0, 0] for each in (around, around.square()))
+    around = pad(luma[None, None], (reach,) * 4, mode="reflect")[0, 0]
+    mean, square = (mean_around(each, reach, reach) for each in (around, around.square()))
     deviation = (square - mean.square()).clamp(min=0).sqrt()
     return (1 + deviation / 10).clamp(max=4)
 

@@ -173,7 +173,7 @@ def test_fingerprints_are_those_of_sha256sum(tmp_path: Path):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
     assert fingerprint(tmp_path / "model" / "b.safetensors") == hashlib.sha256(b"2").hexdigest()
-    told = "find . -type f -name '*.safetensors' -printf '%P\\0' | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum"
+    told = "find -L . -type f -name '*.safetensors' -printf '%P\\0' | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum"
     expected = run(["sh", "-c", told], cwd=tmp_path / "model", capture_output=True, text=True, check=True).stdout
     assert fingerprint(tmp_path / "model", "*.safetensors") == expected.split()[0]
     with pytest.raises(MediaError, match="cannot be read"):
