@@ -10,9 +10,14 @@ from anifacediff.cli.options import Assembly, Debug, Device, Dtype, Tracker
 from anifacediff.cli.report import note, reported_errors, warn
 
 if TYPE_CHECKING:
+    from anifacediff.assemblies.pipeline import AnimationPipeline
     from anifacediff.web import Studio
 
 _NANO = "nano (drawn avatars)"
+_ABOUT_NANO = (
+    "**nano**, the model that comes with this page, was trained on *drawn* avatars. Photographs and paintings are "
+    "outside of what it knows."
+)
 _HERE = "127.0.0.1"
 
 
@@ -55,8 +60,9 @@ def ui(
         if host != _HERE:
             warn(f"whoever reaches {host} can use this page, its models and this machine's processor.")
         studio = _studio(model or [], assembly, tracker, device, dtype, longest)
-        studio.load(next(iter(studio.models)))
-        with served(studio, host=host, port=port, samples=samples()) as address:
+        pipe = studio.load(next(iter(studio.models))).pipe
+        about = _untrained(pipe) if pipe.untrained_parts else "" if model else _ABOUT_NANO
+        with served(studio, host=host, port=port, samples=samples(), note=about) as address:
             note(f"The page is at {address} until you press Ctrl-C here.")
             _wait()
         note("Stopped; what was uploaded and made is deleted.")
@@ -82,6 +88,10 @@ def _studio(
     loaders = {name: partial(load_pipeline, each, assembly, where, dtype=dtype) for name, each in named.items()}
     build_tracker = default_tracker if tracker is None else registry.trackers[tracker]
     return Studio(loaders, build_tracker, longest=longest)
+
+
+def _untrained(pipe: "AnimationPipeline") -> str:
+    return f"The model is **untrained** ({', '.join(pipe.untrained_parts)}): its pictures mean nothing."
 
 
 def _wait() -> None:

@@ -19,13 +19,10 @@ _HEAD = """
 # Animate an avatar
 Drop a picture of an avatar and a clip of a face. The avatar then moves as the face in the clip does.
 """
-_NANO = (
-    "**nano**, the model that comes with this page, was trained on *drawn* avatars. Photographs and paintings are "
-    "outside of what it knows."
-)
 _FOOT = (
-    "Videos made here are **generated**: label them as such when you publish them. Animate only faces that are yours, "
-    "drawn, or whose owner agreed. Files are deleted from this machine after an hour, or when the page is stopped."
+    "Videos made here are **generated**, and carry an invisible mark and a record that say so: label them as such when "
+    "you publish them. Animate only faces that are yours, drawn, or whose owner agreed. "
+    "Files are deleted from this machine after an hour, or when the page is stopped."
 )
 _USUAL = "what suits the model"
 _FACES = [("the only one", -1), *((f"number {index + 1} by size", index) for index in range(5))]
@@ -101,13 +98,13 @@ class _Handlers:
         self.studio.stop(str(request.session_hash))
 
 
-def build_page(studio: Studio, *, samples: Sequence[tuple[Path, Path]] = (), note: str = _NANO) -> gr.Blocks:
+def build_page(studio: Studio, *, samples: Sequence[tuple[Path, Path]] = (), note: str = "") -> gr.Blocks:
     """Lay the page out.
 
     Args:
         studio: does the work.
         samples: pictures and clips to try.
-        note: what there is to know about the models, in Markdown.
+        note: what visitors ought to know about the models, in Markdown.
     """
     with gr.Blocks(title="anifacediff", analytics_enabled=False, delete_cache=(600, 3600)) as page:
         visitor = gr.State("")

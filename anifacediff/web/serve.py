@@ -34,6 +34,7 @@ def served(
     host: str = "127.0.0.1",
     port: int | None = None,
     samples: Sequence[tuple[Path, Path]] = (),
+    note: str = "",
 ) -> Generator[str]:
     """Serve the page while the ``with`` block lasts; then every uploaded and generated file is deleted.
 
@@ -45,6 +46,7 @@ def served(
         host: the address that it listens to; ``0.0.0.0`` for every machine that reaches this one.
         port: the port; the first free one from 7860 on if not given.
         samples: pictures and clips to try.
+        note: what visitors ought to know about the models, in Markdown.
 
     Yields:
         The page's address.
@@ -53,7 +55,7 @@ def served(
         OutputError: if the address or port cannot be used.
     """
     with TemporaryDirectory(prefix="anifacediff-ui-") as folder, _environment(folder):
-        page = build_page(studio, samples=samples).queue(max_size=MOST_WAITING)
+        page = build_page(studio, samples=samples, note=note).queue(max_size=MOST_WAITING)
         try:
             _, address, _ = page.launch(
                 server_name=host,

@@ -40,6 +40,7 @@ def test_the_page_is_there_until_it_is_interrupted_and_only_for_this_machine(
     code, words = run("--model", tmp_path / "mine", "--device", "cpu")
     assert code == 0, words
     assert "anifacediff" in pages[0]
+    assert "untrained" in pages[0]
     assert str(tmp_path) not in pages[0]
     with pytest.raises(OSError, match="refused"):
         urlopen(told())
