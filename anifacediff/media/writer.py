@@ -131,6 +131,8 @@ class VideoWriter:
             raise OutputError(f"{path}: a GIF shows at most {_GIF_FPS} frames per second, not {float(self._fps):g}.")
 
     def __enter__(self) -> "VideoWriter":
+        if self.notes is not None and (beside := sidecar_of(self.path)).is_dir():
+            raise OutputError(f"{beside}: a folder is in the way of what is noted about the clip. Choose another name.")
         try:
             self._folder = Path(tempfile.mkdtemp(prefix=".", suffix=".partial", dir=self.path.parent))
         except OSError as error:

@@ -96,6 +96,13 @@ def test_a_clip_that_cannot_take_its_place_takes_its_record_along(tmp_path: Path
     assert [file.name for file in tmp_path.iterdir()] == ["clip.mp4"]
 
 
+def test_a_folder_in_the_way_of_the_record_is_told_before_anything_is_written(tmp_path: Path):
+    (tmp_path / "clip.mp4.json").mkdir()
+    with pytest.raises(OutputError, match="a folder is in the way"):
+        write(tmp_path / "clip.mp4")
+    assert [file.name for file in tmp_path.iterdir()] == ["clip.mp4.json"]
+
+
 def test_a_record_says_that_the_clip_is_generated_in_the_words_of_the_iptc():
     told = json.loads(RECORD.comment)
     assert told["generated"] is True
