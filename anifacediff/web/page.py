@@ -14,6 +14,7 @@ from anifacediff.web.studio import Studio
 from anifacediff.web.view import message_html
 
 MOST_STEPS = 50
+MOST_VISITORS = 16
 
 _HEAD = """
 # Animate an avatar
@@ -136,7 +137,7 @@ def build_page(studio: Studio, *, samples: Sequence[tuple[Path, Path]] = (), not
             handlers.run,
             [visitor, reference, driving, *settings],
             outputs,
-            concurrency_limit=1,
+            concurrency_limit=MOST_VISITORS,  # they wait in the studio, which tells them so
             show_progress="hidden",
             api_visibility="private",
         )

@@ -13,10 +13,9 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from anifacediff.errors import OutputError
-from anifacediff.web.page import build_page
+from anifacediff.web.page import MOST_VISITORS, build_page
 from anifacediff.web.studio import Studio
 
-MOST_WAITING = 16
 LARGEST_UPLOAD = "200mb"
 
 _POLICY = (
@@ -55,7 +54,7 @@ def served(
         OutputError: if the address or port cannot be used.
     """
     with TemporaryDirectory(prefix="anifacediff-ui-") as folder, _environment(folder):
-        page = build_page(studio, samples=samples, note=note).queue(max_size=MOST_WAITING)
+        page = build_page(studio, samples=samples, note=note).queue(max_size=MOST_VISITORS)
         try:
             _, address, _ = page.launch(
                 server_name=host,

@@ -1,6 +1,5 @@
 """What all visitors of the page share: models, and turns."""
 
-import threading
 from collections.abc import Callable, Generator, Mapping
 from functools import partial
 from pathlib import Path
@@ -12,8 +11,8 @@ from anifacediff.live import NewestOf
 from anifacediff.tracking import Tracker
 from anifacediff.web.animation import Animator
 from anifacediff.web.order import Order, Progress, Tell
+from anifacediff.web.turns import Turns
 
-_PATIENCE = 0.2  # seconds after which one who waits for a turn is told so again
 _ABANDONED = 15.0  # seconds for which nobody has looked: a browser that vanished without a word
 
 
@@ -32,7 +31,7 @@ class Studio:
         self.models = models
         self.longest = longest
         self._build_tracker = tracker
-        self._turn = threading.Lock()
+        self._turns = Turns()
         self._held: tuple[str, Animator] | None = None
         self._running: dict[str, NewestOf[Progress]] = {}
 
@@ -66,7 +65,7 @@ class Studio:
     @property
     def busy(self) -> bool:
         """Whether an order is being carried out."""
-        return self._turn.locked()
+        return self._turns.taken
 
     def stop(self, visitor: str) -> None:
         """Cancel what is being done for a visitor, if anything is; it ends at its next frame or window."""
@@ -75,13 +74,9 @@ class Studio:
             states.stop()
 
     def _in_turn(self, order: Order, folder: Path, tell: Tell) -> None:
-        while not self._turn.acquire(timeout=_PATIENCE):
-            tell(Progress("Waiting until another animation is finished"))
-        try:
+        with self._turns.turn(lambda before: tell(Progress(_waiting(before)))):
             tell(Progress("Loading the model"))
             self.load(order.model)(order, folder, tell)
-        finally:
-            self._turn.release()
 
     def load(self, name: str) -> Animator:
         """Hold a model, in place of the one held before; for those who have the turn, and before anybody visits."""
@@ -89,3 +84,7 @@ class Studio:
             self._held = None  # its memory is needed for the other
             self._held = name, Animator(self.models[name](), self._build_tracker(), self.longest)
         return self._held[1]
+
+
+def _waiting(before: int) -> str:
+    return f"Waiting: {before} {'animation is' if before == 1 else 'animations are'} made before yours"

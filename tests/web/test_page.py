@@ -118,20 +118,33 @@ def test_an_upload_becomes_a_video_and_nothing_is_asked_of_other_hosts(
     page.close()
 
 
-def test_stopping_frees_the_turn_and_so_does_closing_the_tab(site: Site, browser: Callable[[], Page]):
-    for leave in ("#stop", None):
-        page = browser()
-        visit(page, site)
-        upload(page, AVATAR, CLIP)
-        press(page, "#animate")
-        expect(page.locator("#work figure img")).to_have_count(2, timeout=1000 * PATIENCE)  # the clip is followed
-        assert site.studio.busy
-        if leave is not None:
-            press(page, leave)
-            says(page, "Stopped")
-            expect(page.locator("#animate")).to_be_enabled()
-        page.close()
-        wait_until(lambda: not site.studio.busy)
+def test_stopping_gives_the_turn_to_the_next_in_line(site: Site, browser: Callable[[], Page], clip: Path):
+    first, second = begun(browser(), site), browser()
+    visit(second, site)
+    upload(second, AVATAR, clip)
+    press(second, "#animate")
+    says(second, "Waiting: 1 animation is made before yours")
+    press(first, "#stop")
+    says(first, "Stopped")
+    expect(first.locator("#animate")).to_be_enabled()
+    says(second, "The face was found in 2 of 2 frames")
+    first.close()
+    second.close()
+
+
+def test_closing_the_tab_frees_the_turn(site: Site, browser: Callable[[], Page]):
+    begun(browser(), site).close()
+    wait_until(lambda: not site.studio.busy)
+
+
+def begun(page: Page, site: Site) -> Page:
+    """A page on which a long animation is being made."""
+    visit(page, site)
+    upload(page, AVATAR, CLIP)
+    press(page, "#animate")
+    expect(page.locator("#work figure img")).to_have_count(2, timeout=1000 * PATIENCE)  # the clip is followed
+    assert site.studio.busy
+    return page
 
 
 def test_an_upload_that_is_no_video_is_answered_in_words(site: Site, browser: Callable[[], Page], tmp_path: Path):

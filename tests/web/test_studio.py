@@ -154,7 +154,7 @@ def test_a_second_visitor_waits_and_can_stop_waiting(clip: Path):
     first.start()
     assert gate.reached.acquire(timeout=20)
     waiting = studio.animate("ben", Order(AVATAR, clip, "gate"))
-    assert "Waiting" in next(waiting).text
+    assert "Waiting: 1 animation is made before yours" in next(waiting).text
     studio.stop("nobody")
     studio.stop("ben")
     assert list(waiting) == []
