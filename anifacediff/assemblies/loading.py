@@ -101,9 +101,7 @@ def load_components(
         CheckpointError: naming the component whose files are missing, corrupted, or do not fit.
     """
     check_subfolders(folder, kinds)
-    return {
-        name: load_component(kind, folder / name, mapped=name in mapped, **options) for name, kind in kinds.items()
-    }
+    return {name: load_component(kind, folder / name, mapped=name in mapped, **options) for name, kind in kinds.items()}
 
 
 def load_component(
