@@ -19,7 +19,7 @@ from anifacediff.media.writer import VideoWriter
 from anifacediff.provenance import Record, SpreadMark
 from anifacediff.sampling import sampling_options
 from anifacediff.tracking import Tracker, default_tracker, read_motion, track_clip, track_image
-from anifacediff.tracking.motion import SUFFIX as MOTION_SUFFIX
+from anifacediff.tracking.motion_files import SUFFIX as MOTION_SUFFIX
 
 
 class PipelineClips:

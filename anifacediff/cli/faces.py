@@ -29,7 +29,7 @@ from anifacediff.tracking import (
     track_clip,
     track_image,
 )
-from anifacediff.tracking.motion import SUFFIX
+from anifacediff.tracking.motion_files import SUFFIX
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,8 @@ def track(
     """
     with reported_errors(debug):
         from anifacediff.media import VideoSource
-        from anifacediff.tracking.motion import Motion, check_motion_path, write_motion
+        from anifacediff.tracking import Motion, write_motion
+        from anifacediff.tracking.motion_files import check_motion_path
 
         check_motion_path(output, inputs=(driving,))
         from anifacediff.cli.faces import DriverRequest, find_device, find_driver, landmarked_model, open_driver

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from anifacediff.tracking.fit import projected_landmarks as projected_landmarks
     from anifacediff.tracking.fit import reprojection_error as reprojection_error
     from anifacediff.tracking.motion import Motion as Motion
-    from anifacediff.tracking.motion import read_motion as read_motion
-    from anifacediff.tracking.motion import write_motion as write_motion
+    from anifacediff.tracking.motion_files import read_motion as read_motion
+    from anifacediff.tracking.motion_files import write_motion as write_motion
     from anifacediff.tracking.retime import retimed as retimed
     from anifacediff.tracking.shots import Shot as Shot
     from anifacediff.tracking.smoothing import smooth_parameters as smooth_parameters
@@ -42,7 +42,8 @@ else:
             ),
             "default": ("default_tracker",),
             "fit": ("LandmarkFit", "projected_landmarks", "reprojection_error"),
-            "motion": ("Motion", "read_motion", "write_motion"),
+            "motion": ("Motion",),
+            "motion_files": ("read_motion", "write_motion"),
             "retime": ("retimed",),
             "shots": ("Shot",),
             "smoothing": ("smooth_parameters", "smooth_signal"),

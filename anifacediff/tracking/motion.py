@@ -1,33 +1,22 @@
-"""Tracked motion as a file: a driver that can be replayed without its video."""
+"""Tracked motion as plain facts and tensors, which a file can hold."""
 
-import json
-import os
-import re
-import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from fractions import Fraction
-from pathlib import Path
+from re import fullmatch
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from anifacediff import __version__
-from anifacediff.errors import InputError, MediaError, OutputError
+from anifacediff.errors import InputError
 from anifacediff.geometry.faces import Box, Camera, FaceParameters, WeakPerspective
 from anifacediff.geometry.perspective import Perspective
 from anifacediff.media.crop import SquareCrop
-from anifacediff.media.writer import check_writable
 from anifacediff.shapes import Tensor, check_finite, check_shape
 from anifacediff.tracking.shots import Shot
 from anifacediff.tracking.track import TrackedClip, TrackingReport
 
-SUFFIX = ".safetensors"
-"""Of the files."""
-
-_HEADER = "anifacediff.motion"
 _FORMAT = 1
 _CAMERAS: Mapping[str, type[WeakPerspective] | type[Perspective]] = {
     camera.__name__: camera for camera in (WeakPerspective, Perspective)
@@ -59,78 +48,22 @@ class Motion:
             )
 
 
-def check_motion_path(path: str | os.PathLike[str], *, inputs: Iterable[str | os.PathLike[str]] = ()) -> None:
-    """Check, before long work, that a motion can be written.
-
-    Args:
-        path: the file.
-        inputs: files and folders that must not be overwritten.
-
-    Raises:
-        OutputError: if its name does not end in ``.safetensors``, or as
-            :func:`~anifacediff.media.check_writable` does.
-    """
-    if Path(path).suffix.lower() != SUFFIX:
-        raise OutputError(f"{path}: a motion is written to a file whose name ends in {SUFFIX}.")
-    check_writable(path, inputs=inputs, suffixes=(SUFFIX,))
-
-
-def write_motion(path: str | os.PathLike[str], motion: Motion) -> None:
-    """Write a motion; the file appears whole or not at all, and an existing one is replaced.
-
-    It is a safetensors file: one tensor for each field of the parameters, and facts as JSON in its header.
+def facts_of(motion: Motion) -> dict[str, Any]:
+    """Everything but numbers of frames, as JSON can hold it.
 
     Raises:
         InputError: if the camera is none of ours.
-        OutputError: if it cannot be written, or its name does not end in ``.safetensors``.
     """
-    check_motion_path(path)
-    path = Path(path)
-    parameters = motion.clip.parameters
-    if type(parameters.camera).__name__ not in _CAMERAS:
-        raise InputError(f"camera: a {type(parameters.camera).__name__} cannot be written to a file.")
-    header = {_HEADER: json.dumps(_facts(motion))}
-    tensors = {name: values.cpu().contiguous() for name, values in _tensors(motion.clip).items()}
-    try:
-        with tempfile.TemporaryDirectory(prefix=".", suffix=".partial", dir=path.parent) as folder:
-            partial = Path(folder, path.name)
-            save_file(tensors, partial, header)
-            os.replace(partial, path)
-    except (OSError, SafetensorError) as error:
-        raise OutputError(f"{path}: the motion cannot be written ({error}).") from error
-
-
-def read_motion(path: str | os.PathLike[str]) -> Motion:
-    """Read what :func:`write_motion` wrote, bit for bit.
-
-    Raises:
-        MediaError: if the file is missing, truncated, of another kind, or says something impossible.
-    """
-    if not os.path.isfile(path):
-        raise MediaError(f"{path}: there is no such file.")
-    try:
-        with safe_open(path, "pt") as file:
-            header = (file.metadata() or {}).get(_HEADER)
-            tensors = {name: file.get_tensor(name) for name in file.keys()} if header else {}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise MediaError(f"{path}: no readable motion ({error}). Is the file complete?") from error
-    if header is None:
-        raise MediaError(f"{path}: this is a safetensors file, but no motion; `anifacediff track` writes those.")
-    try:
-        return _motion(json.loads(header), tensors)
-    except (ArithmeticError, KeyError, TypeError, ValueError, RecursionError) as error:
-        told = f"{error!r}" if isinstance(error, KeyError) else str(error)
-        raise MediaError(f"{path}: the motion is damaged, or from another version: {told}") from error
-
-
-def _facts(motion: Motion) -> dict[str, Any]:
+    camera = type(motion.clip.parameters.camera).__name__
+    if camera not in _CAMERAS:
+        raise InputError(f"camera: a {camera} cannot be written to a file.")
     clip = motion.clip
     return {
         "format": _FORMAT,
         "made_with": {"anifacediff": __version__, "torch": torch.__version__},
         "fps": str(motion.fps.limit_denominator(1_000_000)),
         "model": motion.model,
-        "camera": type(clip.parameters.camera).__name__,
+        "camera": camera,
         "canvas": list(clip.parameters.canvas),
         "crop": asdict(clip.crop),
         "later_shots": [asdict(shot) for shot in clip.later_shots],
@@ -139,7 +72,8 @@ def _facts(motion: Motion) -> dict[str, Any]:
     }
 
 
-def _tensors(clip: TrackedClip) -> dict[str, Tensor]:
+def tensors_of(clip: TrackedClip) -> dict[str, Tensor]:
+    """The numbers of all frames, by name."""
     face = clip.parameters
     optional = {"gaze": face.gaze, "eyelids": face.eyelids}
     return {
@@ -153,7 +87,12 @@ def _tensors(clip: TrackedClip) -> dict[str, Tensor]:
     }
 
 
-def _motion(facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Motion:
+def motion_of(facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Motion:
+    """Put together again what :func:`facts_of` and :func:`tensors_of` took apart.
+
+    Raises:
+        ArithmeticError, KeyError, TypeError, ValueError: if something is missing, left over or impossible.
+    """
     if facts["format"] != _FORMAT:
         raise ValueError(f"its format is {facts['format']}, this version reads {_FORMAT}.")
     height, width = map(int, facts["canvas"])
@@ -200,7 +139,7 @@ def _parameters(
 
 def _speed(text: str) -> Fraction:
     """A fraction of digits alone: an exponent could ask for more memory than there is."""
-    if not re.fullmatch(r"[0-9]{1,9}(/[0-9]{1,9})?", text) or not 0 < Fraction(text) <= _FASTEST:
+    if not fullmatch(r"[0-9]{1,9}(/[0-9]{1,9})?", text) or not 0 < Fraction(text) <= _FASTEST:
         raise ValueError(f"{text[:30]!r} frames per second make no sense.")
     return Fraction(text)
 

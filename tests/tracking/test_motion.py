@@ -171,7 +171,7 @@ def test_where_it_cannot_be_written_nothing_is_left(tmp_path: Path, monkeypatch:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("anifacediff.tracking.motion.save_file", full)
+    monkeypatch.setattr("anifacediff.tracking.motion_files.save_file", full)
     with pytest.raises(OutputError, match="No space left"):
         write_motion(tmp_path / "m.safetensors", motion())
     assert list(tmp_path.iterdir()) == []
