@@ -21,6 +21,7 @@ WRITES = {
     "mixture_continued": "png",
     "mixture_guidance": "png",
     "mixture_multilevel_pose": "png",
+    "paste_back": "png",
     "pipeline": "gif",
     "plugin": "png",
     "pose_encoder": "png",
