@@ -64,6 +64,11 @@ class NewestOf(Generic[T]):
     ) -> None:
         self.close()
 
+    @property
+    def stopped(self) -> bool:
+        """Whether nobody waits any more."""
+        return self._closed
+
     def stop(self) -> None:
         """Tell the producer that nobody waits any more, from any thread; the iteration ends."""
         with self._changed:

@@ -59,9 +59,3 @@ def ordered(studio: Studio, visitor: str, order: Order | None) -> Generator[Show
     else:
         if last is None or last.result is None:
             yield Shown(message_html(STOPPED))
-
-
-def stopped(studio: Studio, visitor: str) -> Shown:
-    """Cancel what is being done for a visitor."""
-    studio.stop(visitor)
-    return Shown(message_html(STOPPED))

@@ -8,7 +8,7 @@ from typing import Any, TypeVar, no_type_check
 import gradio as gr
 
 from anifacediff.sampling import SAMPLING_PRESETS
-from anifacediff.web.clicks import READY, Shown, ordered, stopped
+from anifacediff.web.clicks import READY, Shown, ordered
 from anifacediff.web.order import Order
 from anifacediff.web.studio import Studio
 from anifacediff.web.view import message_html
@@ -89,8 +89,8 @@ class _Handlers:
         for shown in ordered(self.studio, visitor, order):
             yield _updates(shown)
 
-    def stop(self, visitor: str) -> tuple[Any, ...]:
-        return _updates(stopped(self.studio, visitor))
+    def stop(self, visitor: str) -> None:
+        self.studio.stop(visitor)
 
     def arrive(self, request: gr.Request) -> str:
         return str(request.session_hash)
@@ -133,7 +133,7 @@ def build_page(studio: Studio, *, samples: Sequence[tuple[Path, Path]] = (), not
 
         outputs = [work, video, start, stop]
         handlers = _Handlers(studio)
-        run = start.click(
+        start.click(
             handlers.run,
             [visitor, reference, driving, *settings],
             outputs,
@@ -141,15 +141,7 @@ def build_page(studio: Studio, *, samples: Sequence[tuple[Path, Path]] = (), not
             show_progress="hidden",
             api_visibility="private",
         )
-        stop.click(
-            handlers.stop,
-            visitor,
-            outputs,
-            cancels=[run],
-            queue=False,
-            show_progress="hidden",
-            api_visibility="private",
-        )
+        stop.click(handlers.stop, visitor, None, queue=False, show_progress="hidden", api_visibility="private")
         page.load(handlers.arrive, None, visitor, queue=False, api_visibility="private")
         page.unload(handlers.leave)
     return page

@@ -58,6 +58,8 @@ class Studio:
             self._running[visitor] = states
             try:
                 yield from states
+                if states.stopped:
+                    yield Progress("Stopping: the work ends at its next frame")
             finally:
                 if self._running.get(visitor) is states:
                     del self._running[visitor]

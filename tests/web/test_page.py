@@ -53,6 +53,7 @@ def browser() -> Generator[Callable[[], Page]]:
     """Opens tabs."""
     if CHROMIUM is None:
         pytest.skip("there is no Chromium here: apt-get install chromium, or name one in CHROMIUM")
+    expect.set_options(timeout=1000 * PATIENCE)
     with sync_playwright() as play:
         chromium = play.chromium.launch(executable_path=CHROMIUM, args=list(SWITCHES))
         yield lambda: chromium.new_page(viewport={"width": 1280, "height": 800})
@@ -73,15 +74,15 @@ def visit(page: Page, site: Site) -> set[str]:
     hosts: set[str] = set()
     page.on("request", lambda request: hosts.add(request.url.split("/")[2]) if request.url[:4] == "http" else None)
     page.goto(site.address)
-    expect(page.locator("#animate")).to_be_enabled(timeout=1000 * PATIENCE)
+    expect(page.locator("#animate")).to_be_enabled()
     return hosts
 
 
 def upload(page: Page, reference: Path, driving: Path) -> None:
     page.locator("input[type=file][accept*=image]").first.set_input_files(reference)
     page.locator("input[type=file][accept*=video]").first.set_input_files(driving)
-    expect(page.locator("video").first).to_be_attached(timeout=1000 * PATIENCE)
-    expect(page.locator("[data-testid=image] img, .image-frame img").first).to_be_visible(timeout=1000 * PATIENCE)
+    expect(page.locator("video").first).to_be_attached()
+    expect(page.locator("[data-testid=image] img, .image-frame img").first).to_be_visible()
 
 
 def press(page: Page, button: str) -> None:
@@ -89,7 +90,7 @@ def press(page: Page, button: str) -> None:
 
 
 def says(page: Page, text: str) -> None:
-    expect(page.locator("#work")).to_contain_text(text, timeout=1000 * PATIENCE)
+    expect(page.locator("#work")).to_contain_text(text)
 
 
 def wait_until(done: Callable[[], bool]) -> None:
@@ -111,8 +112,8 @@ def test_an_upload_becomes_a_video_and_nothing_is_asked_of_other_hosts(
     says(page, "The face was found in 2 of 2 frames")
     expect(page.locator("#work figure img")).to_have_count(4)
     video = page.locator("#result video")
-    expect(video).to_be_attached(timeout=1000 * PATIENCE)
-    page.wait_for_function("document.querySelector('#result video').videoWidth == 64", timeout=1000 * PATIENCE)
+    expect(video).to_be_attached()
+    page.wait_for_function("document.querySelector('#result video').videoWidth == 64")
     expect(page.locator("#animate")).to_be_enabled()
     assert hosts == {site.address.split("/")[2]}
     page.close()
@@ -142,7 +143,7 @@ def begun(page: Page, site: Site) -> Page:
     visit(page, site)
     upload(page, AVATAR, CLIP)
     press(page, "#animate")
-    expect(page.locator("#work figure img")).to_have_count(2, timeout=1000 * PATIENCE)  # the clip is followed
+    expect(page.locator("#work figure img")).to_have_count(2)  # the clip is followed
     assert site.studio.busy
     return page
 
