@@ -63,7 +63,7 @@ class AudioTrack:
         if path.is_dir():
             return None
         try:
-            source = av.open(path)
+            source = av.open(path, metadata_errors="replace")
         except (FFmpegError, OSError) as error:
             raise MediaError(f"{path}: the sound cannot be read ({error.strerror}).") from error
         if not any(map(has_decoder, source.streams.audio)):

@@ -85,10 +85,11 @@ def steady_speed(starts: Sequence[Fraction], declared: Fraction | None) -> Fract
 
     Args:
         starts: when they appear, in seconds, ascending; may be empty if that is not known.
-        declared: what the file says; believed unless it is off by more than half a frame at the clip's end.
+        declared: what the file says; believed unless it is off by more than half a frame at the clip's end, or too
+            fast where there are no times to compare with.
     """
     if len(starts) < 2 or starts[0] == starts[-1]:
-        return declared
+        return declared if declared and declared <= _FASTEST else None
     measured = min((len(starts) - 1) / (starts[-1] - starts[0]), Fraction(_FASTEST))
     if declared and abs((len(starts) - 1) * (measured / declared - 1)) <= Fraction(1, 2):
         return declared

@@ -223,7 +223,7 @@ class _Video:
     def _opened(self) -> Generator[tuple[InputContainer, VideoStream]]:
         limits = {"max_pixels": str(MAX_PIXELS)}  # opening a file decodes its first frames, if only to learn their size
         try:
-            container = av.open(self._path, options=limits)
+            container = av.open(self._path, options=limits, metadata_errors="replace")
         except (FFmpegError, OSError) as error:
             raise MediaError(
                 f"{self._path}: neither an image nor a video that can be read ({error.strerror}). "

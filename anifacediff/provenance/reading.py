@@ -80,7 +80,7 @@ def _comment(path: Path) -> str | None:
 
 def _video_comment(path: Path) -> str | None:
     try:
-        with av.open(path) as container:
+        with av.open(path, metadata_errors="replace") as container:
             tags = {name.lower(): value for name, value in container.metadata.items()}
     except (FFmpegError, OSError):
         return None

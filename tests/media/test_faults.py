@@ -135,6 +135,23 @@ def test_codecs_that_nobody_knows_are_told(tmp_path: Path):
     assert not out.exists()
 
 
+def test_words_in_the_file_may_be_in_any_encoding(tmp_path: Path):
+    clip = tmp_path / "a.mkv"
+    with av.open(clip, "w") as container:
+        container.metadata["title"] = "TITLE"
+        stream = container.add_stream("libx264", rate=10)
+        stream.width = stream.height = SIZE
+        stream.pix_fmt = "yuv420p"
+        picture = av.VideoFrame.from_ndarray(np.zeros((SIZE, SIZE, 3), np.uint8), format="rgb24")
+        container.mux([*stream.encode(picture), *stream.encode(None)])
+    clip.write_bytes(clip.read_bytes().replace(b"TITLE", bytes(range(0xE0, 0xE5))))
+    source = VideoSource(clip)
+    with VideoWriter(tmp_path / "out.mp4", source.fps, audio_from=clip) as writer:
+        for frame in source:
+            writer.write(frame)
+    assert len(list(VideoSource(tmp_path / "out.mp4"))) == 1
+
+
 FULL = """
 import resource, signal, sys
 import numpy as np

@@ -111,6 +111,7 @@ def test_a_wrong_speed_in_the_file_is_not_believed():
     assert steady_speed(rounded, ntsc) == ntsc
     assert float(steady_speed(rounded, Fraction(1000)) or 0) == pytest.approx(float(ntsc), rel=1e-3)
     assert float(steady_speed(rounded, None) or 0) == pytest.approx(float(ntsc), rel=1e-3)
+    assert steady_speed(starts[:1], Fraction(1000)) is None
     assert steady_speed([], ntsc) == steady_speed(starts[:1], ntsc) == steady_speed([Fraction(0)] * 3, ntsc) == ntsc
 
 
