@@ -15,6 +15,7 @@ from anifacediff.assemblies import AniFaceDiffPipeline
 from anifacediff.geometry import LandmarkedModel
 from anifacediff.live import FrameAnimator, LiveRun, LiveTracker, at_own_speed, camera_frames
 from anifacediff.media import VideoSource, VideoWriter, read_image, side_by_side
+from anifacediff.provenance import SpreadMark
 from anifacediff.tracking import default_tracker, track_image
 
 media = Path(__file__).parent / "media"
@@ -24,7 +25,8 @@ pipe, tracker = AniFaceDiffPipeline.nano(), default_tracker()
 head, margin = pipe.alignment.morphable_model, pipe.config["crop_margin"]
 assert isinstance(head, LandmarkedModel)
 avatar = track_image(read_image(media / "avatar.png"), tracker=tracker, model=head, margin=margin)
-animator = FrameAnimator(pipe, avatar, LiveTracker(tracker, head, margin=margin), num_inference_steps=2)
+face = LiveTracker(tracker, head, margin=margin)
+animator = FrameAnimator(pipe, avatar, face, num_inference_steps=2, mark=SpreadMark())
 
 with VideoWriter(sys.argv[1], 24) as video, LiveRun(source, animator) as run, suppress(KeyboardInterrupt):
     written = 0
