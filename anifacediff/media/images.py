@@ -18,7 +18,8 @@ IMAGE_FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PP
 MAX_PIXELS = 80_000_000
 """The largest picture that is decoded (240 MB as RGB); a larger one is refused before it is decoded."""
 
-_BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+"""What Pillow raises, or warns of, where a picture is too large."""
 
 
 def read_image(path: str | os.PathLike[str]) -> UInt8[np.ndarray, "h w 3"]:
@@ -92,7 +93,7 @@ def identify_image(path: str | os.PathLike[str]) -> Image.Image | None:
         image = Image.open(path, formats=[name for name in IMAGE_FORMATS if name in Image.OPEN])
     except UnidentifiedImageError:
         return None
-    except _BOMB as error:
+    except BOMB as error:
         raise MediaError(f"{path}: the picture is too large ({error}). {_shrink_hint()}") from error
     except (OSError, ValueError, SyntaxError) as error:
         raise MediaError(f"{path}: the image cannot be opened ({error}). Is the file complete?") from error
@@ -118,7 +119,7 @@ def decode_image(image: Image.Image, path: Path) -> UInt8[np.ndarray, "h w 3"]:
         return np.array(to_rgb(upright))
     except InputError as error:
         raise MediaError(f"{path}: {error}") from error
-    except (OSError, ValueError, SyntaxError, EOFError, *_BOMB) as error:
+    except (OSError, ValueError, SyntaxError, EOFError, *BOMB) as error:
         raise MediaError(
             f"{path}: the image is truncated or corrupted ({error}). Copy or export the file again."
         ) from error

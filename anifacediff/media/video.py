@@ -22,7 +22,7 @@ from PIL import Image
 
 from anifacediff.errors import InputError, MediaError
 from anifacediff.media.audio import has_decoder
-from anifacediff.media.images import MAX_PIXELS, decode_image, identify_image, open_image, oriented_size, to_rgb
+from anifacediff.media.images import BOMB, MAX_PIXELS, decode_image, identify_image, open_image, oriented_size, to_rgb
 from anifacediff.media.timing import Pace, steady_speed
 
 DEFAULT_FPS = Fraction(25)
@@ -166,7 +166,7 @@ class _Animation:
                 try:
                     image.seek(index)
                     frame = decode_image(image, self._path)
-                except (EOFError, OSError, SyntaxError) as error:
+                except (EOFError, OSError, SyntaxError, *BOMB) as error:
                     raise _broken(self._path, index, self._end, "the data of a picture are damaged") from error
                 yield self._end, frame
                 self._end += Fraction(image.info.get("duration") or 0).limit_denominator(1000) / 1000
