@@ -1,11 +1,12 @@
 """What the documents show is run as it stands there."""
 
 import re
+from itertools import islice
 from pathlib import Path
 
 import pytest
 
-from anifacediff.media import VideoSource
+from anifacediff.media import VideoSource, VideoWriter
 
 ROOT = Path(__file__).parents[1]
 
@@ -15,13 +16,19 @@ def blocks(document: str, language: str) -> list[str]:
 
 
 def test_readme_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    samples, shown = ROOT / "examples" / "media", tmp_path / "examples" / "media"
+    shown.mkdir(parents=True)
+    (shown / "avatar.png").symlink_to(samples / "avatar.png")
+    clip = VideoSource(samples / "driving.mp4")
+    with VideoWriter(shown / "driving.mp4", clip.fps) as short:  # the whole one takes half a minute
+        for frame in islice(clip, 6):
+            short.write(frame)
     monkeypatch.chdir(tmp_path)
     whole, parts = blocks("README.md", "python")
     names: dict[str, object] = {}
     exec(whole, names)
     exec(parts, names)
-    assert len(list(VideoSource("animated.mp4"))) == len(list(VideoSource("examples/media/driving.mp4")))
+    assert len(list(VideoSource("animated.mp4"))) == 6
 
 
 def test_documents_name_targets_that_exist() -> None:

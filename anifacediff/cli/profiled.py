@@ -103,7 +103,7 @@ def measure(choice: Choice, *, frames: int, steps: int, guidance: float | None, 
     pipe = choice.build()
     size = int(pipe.config["image_size"])
     scene = next(Suite(identities=1, frames=frames - 1, fps=_FPS, size=size).scenes())
-    fitted, tracker = landmarked_model(pipe.config["morphable_model"]), DrawnTracker()
+    fitted, tracker = landmarked_model(pipe.config["morphable_model"]).model, DrawnTracker()
 
     def track() -> tuple[Reference, FaceParameters]:
         margin = float(pipe.config["crop_margin"])

@@ -104,7 +104,8 @@ class LiveRun(Generic[T]):
                 frames.close()  # which lets go of a camera
 
     def _process(self, put: Callable[[LiveFrame[T]], None]) -> None:
-        for frame in self._captured:
-            result = self._work(frame.picture)
-            if result is not None:
-                put(LiveFrame(frame.number, frame.picture, result, self._clock() - frame.moment))
+        with self._captured:
+            for frame in self._captured:
+                result = self._work(frame.picture)
+                if result is not None:
+                    put(LiveFrame(frame.number, frame.picture, result, self._clock() - frame.moment))

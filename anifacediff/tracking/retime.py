@@ -11,7 +11,7 @@ from anifacediff.geometry.faces import FaceParameters
 def retimed(parameters: FaceParameters, fps: Fraction, *, to: Fraction, num_frames: int) -> FaceParameters:
     """Take from a motion the frame that is shown at each moment of another clip.
 
-    Each moment gets the frame nearest to it, so that a motion keeps its speed in seconds. One that ends early rests
+    Each frame is shown until the next one comes, so that a motion keeps its speed in seconds. One that ends early rests
     in its last frame; what is longer is left out.
 
     Args:
@@ -27,5 +27,5 @@ def retimed(parameters: FaceParameters, fps: Fraction, *, to: Fraction, num_fram
         raise InputError("parameters: the motion has no frames.")
     if fps <= 0 or to <= 0 or num_frames < 1:
         raise InputError(f"retimed: cannot bring {fps} frames per second to {num_frames} frames at {to}.")
-    numbers = (torch.arange(num_frames, dtype=torch.float64) * float(fps / to)).round().long()
-    return parameters.at(numbers.clamp(max=len(parameters) - 1))
+    last = len(parameters) - 1
+    return parameters.at(torch.tensor([min(number * fps // to, last) for number in range(num_frames)]))

@@ -140,3 +140,22 @@ def test_closing_before_anything_was_taken_is_no_harm():
     run = LiveRun(iter([picture(0)]), lambda image: 1)
     run.close()
     assert list(run) == []
+
+
+def test_an_error_of_the_work_lets_go_of_the_camera_without_a_with_block():
+    closed = threading.Event()
+
+    def camera() -> Iterator[Picture]:
+        try:
+            for number in range(1000):
+                yield picture(number)
+                closed.wait(0.01)
+        finally:
+            closed.set()
+
+    def work(image: Picture) -> int:
+        raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        list(LiveRun(camera(), work))
+    assert closed.wait(PATIENCE)
