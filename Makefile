@@ -1,7 +1,7 @@
 # make setup   an environment in .venv, with every plugin and the tools to test it (a second time it is quick)
 # make demo    animate the bundled avatar with the bundled clip, and with CLIP=yours.mp4 if given
 # make test    the tests, with every annotation checked at run time
-# make check   lint, types, import order, the documents, the tests with and without run-time checks
+# make check   lint, types, import order, the documents, the tests, and part of them without run-time checks
 # make docs    the documents as a site in out/site, with the reference of every package
 # make nano    train the small model that comes with the package anew, in hours; OUT, PROCESSES, STEPS: see scripts/nano
 # make clean   remove what the others made
@@ -17,7 +17,9 @@ MANIFESTS := scripts/setup pyproject.toml $(wildcard plugins/*/pyproject.toml)
 
 WORKERS ?= logical
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --maxprocesses 8 --dist worksteal
-PLAIN = --override-ini "addopts=--import-mode=importlib -ra --strict-markers"
+# What runs when users run it, and what run-time checks keep from running (torch.compile): again without the checks.
+PLAIN = --override-ini "addopts=--import-mode=importlib -ra --strict-markers" tests/assemblies tests/backbone \
+	tests/conditioning tests/sampling tests/live tests/test_compile.py tests/test_cli.py tests/test_examples.py
 DEMO := out/demo.mp4
 OWN_DEMO := out/demo-own.mp4
 

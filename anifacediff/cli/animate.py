@@ -150,7 +150,9 @@ def animate(
             writer.notes = record_animation(
                 pipe,
                 (reference, *(request.driver.path for request in requests)),
-                {"seed": seed, "steps": steps, "preset": preset, "start": start, "dtype": dtype},
+                {"seed": seed, "steps": steps, "preset": preset, "start": start, "dtype": dtype}
+                | {"face": face, "box": box, "driving_face": driving_face, "missing": missing, "smooth": smooth}
+                | {"fps": fps, "tracker": tracker},
                 mark=None if chosen is None else mark,
                 composite=pasted or compare,
             )
