@@ -109,16 +109,7 @@ def animate(
         from anifacediff.media import VideoWriter, check_writable
 
         check_writable(output, inputs=(reference, driving))
-        from anifacediff.cli.faces import (
-            DriverRequest,
-            Request,
-            another_driver,
-            find_device,
-            find_faces,
-            landmarked_model,
-            open_media,
-            sound_of,
-        )
+        from anifacediff.cli.faces import DriverRequest, Request, another_driver, find_device, open_media, sound_of
 
         main = DriverRequest(driving, driving_face, missing, smooth, fps, tracker)
         first = Request(reference, face, box, main)
@@ -126,10 +117,11 @@ def animate(
         check_writable(output, inputs=[request.driver.path for request in requests])
         media = [open_media(request) for request in requests]
         writer = VideoWriter(output, media[0].driver.fps, audio_from=sound_of(media[0].driver))
-        chosen = None if no_provenance else find_mark(mark)
+        left = None if no_provenance else find_mark(mark)
         where = find_device(device)
-        from anifacediff.cli.generate import load_pipeline, write_animated
+        from anifacediff.cli.generate import Drawing, find_cast, load_pipeline, write_animated
 
+        drawing = Drawing(steps, preset, start, seed, compare, paste or driver is not None)
         pipe = load_pipeline(model, assembly, where, dtype=dtype)
         if compiled:
             pipe.compile_denoiser()
@@ -140,32 +132,8 @@ def animate(
             )
         elif model is None:
             note(NANO)
-        fitted, size = landmarked_model(pipe.config["morphable_model"]), max(256, pipe.config["image_size"])
-        cast = [
-            find_faces(request, one, fitted, image_size=size, margin=pipe.config["crop_margin"])
-            for request, one in zip(requests, media, strict=True)
-        ]
-        pasted = paste or driver is not None
+        cast = find_cast(requests, media, pipe)
         if not no_provenance:
-            writer.notes = record_animation(
-                pipe,
-                (reference, *(request.driver.path for request in requests)),
-                {"seed": seed, "steps": steps, "preset": preset, "start": start, "dtype": dtype}
-                | {"face": face, "box": box, "driving_face": driving_face, "missing": missing, "smooth": smooth}
-                | {"fps": fps, "tracker": tracker},
-                mark=None if chosen is None else mark,
-                composite=pasted or compare,
-            )
-        write_animated(
-            writer,
-            cast,
-            pipe,
-            steps=steps,
-            preset=preset,
-            start=start,
-            seed=seed,
-            compare=compare,
-            paste=pasted,
-            mark=chosen,
-        )
+            writer.notes = record_animation(pipe, requests, drawing, mark=None if left is None else mark)
+        write_animated(writer, cast, pipe, drawing, mark=left)
         note(f"Wrote {output}.")

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from anifacediff.assemblies.anifacediff import AniFaceDiffPipeline
 from anifacediff.assemblies.exchange import UntrainedWarning
 from anifacediff.assemblies.in_place import Role, animate_in_place
 from anifacediff.assemblies.pipeline import AnimationPipeline
-from anifacediff.cli.faces import Faces
+from anifacediff.cli.faces import Faces, Media, Request, find_faces, landmarked_model
 from anifacediff.cli.report import reported_progress
 from anifacediff.errors import InputError
 from anifacediff.media import VideoWriter, side_by_side
@@ -24,7 +25,7 @@ from anifacediff.tracking import retimed
 Picture = UInt8[np.ndarray, "h w 3"]
 
 _SMALLEST = 256
-"""Height in pixels below which pictures are enlarged to be looked at side by side."""
+"""Height in pixels below which faces are not cut out, and pictures are enlarged to be looked at side by side."""
 
 
 def load_pipeline(
@@ -76,18 +77,36 @@ def placed(pipe: AnimationPipeline, device: torch.device, dtype: str) -> Animati
     return pipe.to(device) if pipe.unet.dtype == computed else pipe.to(device, computed)
 
 
+@dataclass(frozen=True)
+class Drawing:
+    """How a result is drawn, and what of it is shown; the fields are the command line's options."""
+
+    steps: int | None
+    preset: str | None
+    start: str | None
+    seed: int
+    compare: bool
+    paste: bool
+
+
+def find_cast(requests: Sequence[Request], media: Sequence[Media], pipe: AnimationPipeline) -> list[Faces]:
+    """Find the faces of every request, as a pipeline needs them.
+
+    Args:
+        requests: for each face of the reference.
+        media: of each, what :func:`open_media` returned.
+        pipe: draws them.
+
+    Raises:
+        InputError: if a face is not found, or a motion is of another face model.
+    """
+    model = landmarked_model(pipe.config["morphable_model"])
+    size, margin = max(_SMALLEST, int(pipe.config["image_size"])), float(pipe.config["crop_margin"])
+    return [find_faces(request, one, model, size, margin) for request, one in zip(requests, media, strict=True)]
+
+
 def write_animated(
-    writer: VideoWriter,
-    cast: Sequence[Faces],
-    pipe: AnimationPipeline,
-    *,
-    steps: int | None,
-    preset: str | None,
-    start: str | None,
-    seed: int,
-    compare: bool,
-    paste: bool = False,
-    mark: Mark | None = None,
+    writer: VideoWriter, cast: Sequence[Faces], pipe: AnimationPipeline, drawing: Drawing, *, mark: Mark | None = None
 ) -> None:
     """Write the result, or everything that it is made of side by side.
 
@@ -95,25 +114,20 @@ def write_animated(
         writer: of the output.
         cast: the face to animate; several only if they are pasted.
         pipe: draws them.
-        steps: of denoising.
-        preset: name of a sampling preset.
-        start: what denoising begins with.
-        seed: of the noise.
-        compare: whether to show what the result is made of.
-        paste: lay the faces back into the whole picture.
+        drawing: how.
         mark: left in what is generated, and nowhere else.
     """
     with warnings.catch_warnings(), reported_progress("Animating (windows x steps)") as tell, writer:
         warnings.simplefilter("ignore", UntrainedWarning)  # the command has said so
         options: dict[str, Any] = {
             "free_after_reference": True,
-            "start": start,
-            "seed": seed,
+            "start": drawing.start,
+            "seed": drawing.seed,
             "on_window": tell,
             "mark": mark,
-            **sampling_options(pipe, preset, steps),
+            **sampling_options(pipe, drawing.preset, drawing.steps),
         }
-        for picture in (_pasted if paste else _alone)(pipe, cast, options, compare):
+        for picture in (_pasted if drawing.paste else _alone)(pipe, cast, options, drawing.compare):
             writer.write(picture)
 
 

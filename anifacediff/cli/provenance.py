@@ -1,13 +1,14 @@
 """Options about marks and records."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
     from anifacediff.assemblies import AnimationPipeline
+    from anifacediff.cli.faces import Request
+    from anifacediff.cli.generate import Drawing
     from anifacediff.provenance import Mark, Record
     from anifacediff.provenance.record import Setting
 
@@ -32,23 +33,26 @@ def find_mark(name: str) -> "Mark | None":
 
 
 def record_animation(
-    pipe: "AnimationPipeline",
-    files: "Sequence[Path]",
-    settings: "Mapping[str, Setting]",
-    *,
-    mark: str | None,
-    composite: bool,
+    pipe: "AnimationPipeline", requests: "Sequence[Request]", drawing: "Drawing", *, mark: str | None
 ) -> "Record":
     """Describe a clip that is about to be drawn.
 
     Args:
         pipe: draws it.
-        files: the reference, its driver, and the drivers of further faces.
-        settings: what was chosen.
+        requests: for each face of the reference.
+        drawing: how it is drawn.
         mark: name of the mark; None if there is none.
-        composite: whether other pictures are part of the clip.
     """
     from anifacediff.assemblies import record_of
 
-    roles = ("reference", "driving", *(f"driving {number}" for number in range(2, len(files))))
-    return record_of(pipe, dict(zip(roles, files, strict=True)), settings, mark=mark, composite=composite)
+    first = requests[0]
+    files = {"reference": first.reference, "driving": first.driver.path}
+    files |= {f"driving {number}": each.driver.path for number, each in enumerate(requests[1:], 2)}
+    settings: dict[str, Setting] = {
+        **{name: getattr(drawing, name) for name in ("steps", "preset", "start", "seed")},
+        **{name: getattr(first, name) for name in ("face", "box")},
+        **{name: getattr(first.driver, name) for name in ("missing", "smooth", "fps", "tracker")},
+        "driving_face": first.driver.face,
+        "dtype": str(pipe.unet.dtype).removeprefix("torch."),
+    }
+    return record_of(pipe, files, settings, mark=mark, composite=drawing.compare or drawing.paste)
