@@ -8,10 +8,10 @@ if TYPE_CHECKING:
     from anifacediff.media.cuts import SceneCuts as SceneCuts
     from anifacediff.media.images import read_image as read_image
     from anifacediff.media.images import write_image as write_image
+    from anifacediff.media.notes import ClipNotes as ClipNotes
     from anifacediff.media.paste import PasteBack as PasteBack
     from anifacediff.media.pictures import to_pictures as to_pictures
     from anifacediff.media.video import VideoSource as VideoSource
-    from anifacediff.media.writer import ClipNotes as ClipNotes
     from anifacediff.media.writer import VideoWriter as VideoWriter
     from anifacediff.media.writer import check_writable as check_writable
 else:
@@ -24,9 +24,10 @@ else:
             "crop": ("SquareCrop",),
             "cuts": ("SceneCuts",),
             "images": ("read_image", "write_image"),
+            "notes": ("ClipNotes",),
             "paste": ("PasteBack",),
             "pictures": ("to_pictures",),
             "video": ("VideoSource",),
-            "writer": ("ClipNotes", "VideoWriter", "check_writable"),
+            "writer": ("VideoWriter", "check_writable"),
         },
     )

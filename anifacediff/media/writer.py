@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, cast, runtime_checkable
+from typing import Protocol, cast
 
 import av
 import numpy as np
@@ -25,24 +25,7 @@ from anifacediff.errors import AniFaceDiffError, OutputError, ShapeError
 from anifacediff.media.audio import AudioTrack
 from anifacediff.media.comments import add_gif_comment
 from anifacediff.media.images import check_picture, write_image
-
-
-@runtime_checkable
-class ClipNotes(Protocol):
-    """What is noted about a clip; :class:`~anifacediff.provenance.Record` is one."""
-
-    @property
-    def comment(self) -> str:
-        """Text that is kept inside of the file, or of every image of a folder."""
-        ...
-
-    def sidecar(self, file: Path) -> str:
-        """Text of a file beside the finished clip.
-
-        Args:
-            file: the clip, complete, but still under a temporary name.
-        """
-        ...
+from anifacediff.media.notes import ClipNotes, check_place_of_record, remove_record, sidecar_of
 
 
 @dataclass(frozen=True)
@@ -94,7 +77,8 @@ class VideoWriter:
     H.264 and VP9 need even sizes: an odd height or width is made even by repeating the last row or
     column. The result is written beside ``path`` under a temporary name and takes its own name when the
     ``with`` block ends without an exception; otherwise nothing is left. With notes, the file of the same name and
-    ``.json`` appears just before, and a file there is replaced.
+    ``.json`` appears just before. A record of an earlier clip there is replaced, or removed if there are no notes;
+    any other file is left as it is.
 
     Example:
         >>> with VideoWriter("out.mp4", source.fps, audio_from=source.path) as writer:  # doctest: +SKIP
@@ -109,7 +93,8 @@ class VideoWriter:
         notes: what is noted inside of the file, and beside it.
 
     Raises:
-        OutputError: if ``path`` cannot be written, or is ``audio_from``; or, later, if writing fails.
+        OutputError: if ``path`` cannot be written, or is ``audio_from``; at the beginning of the ``with`` block, if a
+            file that is no record has the name that the notes would get; or, later, if writing fails.
         MediaError: while writing, if the sound of ``audio_from`` cannot be read.
         ShapeError: while writing, if a frame is not h w 3 bytes, or has another size than the first one.
     """
@@ -131,8 +116,8 @@ class VideoWriter:
             raise OutputError(f"{path}: a GIF shows at most {_GIF_FPS} frames per second, not {float(self._fps):g}.")
 
     def __enter__(self) -> "VideoWriter":
-        if self.notes is not None and (beside := sidecar_of(self.path)).is_dir():
-            raise OutputError(f"{beside}: a folder is in the way of what is noted about the clip. Choose another name.")
+        if self.notes is not None:
+            check_place_of_record(self.path)
         try:
             self._folder = Path(tempfile.mkdtemp(prefix=".", suffix=".partial", dir=self.path.parent))
         except OSError as error:
@@ -187,6 +172,7 @@ class VideoWriter:
     def _noted(self) -> Generator[None]:
         """Put the notes beside the place of the clip, and take them away if the clip does not get there."""
         if self.notes is None:
+            remove_record(self.path)
             yield
             return
         beside = sidecar_of(self.path)
@@ -219,11 +205,6 @@ class VideoWriter:
     def _failed(self, error: FFmpegError | OSError) -> OutputError:
         first = error.__cause__ if isinstance(error.__cause__, OSError) else error
         return OutputError(f"{self.path}: writing failed ({first.strerror or first}). Is the disk full?")
-
-
-def sidecar_of(path: Path) -> Path:
-    """The file beside a clip that says what is noted about it."""
-    return path.with_name(f"{path.name}.json")
 
 
 def check_writable(

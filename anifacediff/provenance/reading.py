@@ -10,7 +10,7 @@ from av.error import FFmpegError
 from PIL import Image, UnidentifiedImageError
 
 from anifacediff.errors import ProvenanceError
-from anifacediff.media.writer import sidecar_of
+from anifacediff.media.notes import is_record, sidecar_of
 from anifacediff.provenance.files import fingerprint
 from anifacediff.provenance.record import FORMAT, Record, parse_object
 
@@ -31,6 +31,8 @@ class FoundRecord:
 def read_record(path: str | os.PathLike[str]) -> FoundRecord | None:
     """Find the record of a clip: beside it, else inside of it; None if there is none.
 
+    A file beside it that is no record of ours is passed over.
+
     Args:
         path: a video, an image, or a folder of images.
 
@@ -39,7 +41,7 @@ def read_record(path: str | os.PathLike[str]) -> FoundRecord | None:
     """
     path = Path(path)
     beside = sidecar_of(path)
-    if beside.is_file():
+    if is_record(beside):
         return FoundRecord(_read_sidecar(beside, path), "beside")
     comment = _comment(_first_file(path))
     if comment is None or FORMAT not in comment:

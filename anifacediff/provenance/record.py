@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, TypeVar, get_type_hints
+from typing import Any, Literal, TypeAlias, TypeVar, get_args, get_origin, get_type_hints
 
 from anifacediff.errors import ProvenanceError
 from anifacediff.provenance.files import fingerprint
@@ -109,7 +109,7 @@ def parse_object(text: str, where: str) -> Mapping[str, Any]:
     """
     try:
         told = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ProvenanceError(f"{where}: the record is no JSON ({error}); it was cut off or changed.") from error
     if not isinstance(told, dict):
         raise ProvenanceError(f"{where}: the record is a {type(told).__name__} and not an object of JSON.")
@@ -118,8 +118,6 @@ def parse_object(text: str, where: str) -> Mapping[str, Any]:
 
 def _checked(kind: type[T], told: Mapping[str, Any], where: str) -> T:
     """Make a dataclass of exactly its fields, each of its type."""
-    from beartype.door import is_bearable  # here, because it takes 0.1 s
-
     hints = {field.name: get_type_hints(kind)[field.name] for field in fields(kind)}  # pyright: ignore[reportArgumentType]
     odd = sorted(set(hints) ^ set(told))
     if odd:
@@ -128,6 +126,16 @@ def _checked(kind: type[T], told: Mapping[str, Any], where: str) -> T:
             "It was changed, or made by another version of anifacediff."
         )
     for name, hint in hints.items():
-        if not is_bearable(told[name], hint):
+        if not _is_of(told[name], hint):
             raise ProvenanceError(f"{where}: {name} is {told[name]!r:.80}, which no record of ours says.")
     return kind(**told)
+
+
+def _is_of(value: object, hint: Any) -> bool:
+    """Whether a value is of a type; of a mapping every key and value, of which beartype looks at one only."""
+    from beartype.door import is_bearable  # here, because it takes 0.1 s
+
+    if get_origin(hint) is not Mapping:
+        return is_bearable(value, hint)
+    keys, values = get_args(hint)
+    return isinstance(value, Mapping) and all(_is_of(key, keys) and _is_of(value[key], values) for key in value)

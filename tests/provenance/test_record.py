@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import tracemalloc
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from anifacediff.errors import MediaError, OutputError, ProvenanceError
 from anifacediff.media import VideoSource, VideoWriter, read_image
+from anifacediff.media.comments import add_gif_comment
 from anifacediff.provenance import ModelFacts, Record, fingerprint, installed_versions, read_record
 from anifacediff.provenance.record import COMPOSITE, FORMAT
 
@@ -123,7 +125,12 @@ CHANGES: list[tuple[dict[str, Any], str]] = [
     ({"generated": False}, "generated is False"),
     ({"mark": 3}, "mark is 3"),
     ({"inputs": {"reference": 1}}, "inputs is"),
+    ({"inputs": {"reference": "ab", "driving": 5}}, "inputs is"),
+    ({"inputs": {"driving": 5, "reference": "ab"}}, "inputs is"),
     ({"settings": {"seed": [1]}}, "settings is"),
+    ({"settings": {"a": 1, "b": [1]}}, "settings is"),
+    ({"settings": {"b": [1], "a": 1}}, "settings is"),
+    ({"versions": {"torch": "2", "av": {}, "more": "1"}}, "versions is"),
     ({"format": "another"}, "format is 'another'"),
     ({"digital_source_type": "digitalCapture"}, "digital_source_type is"),
     ({"more": 1}, "no 'more'"),
@@ -140,16 +147,65 @@ def test_a_changed_record_is_refused(change: dict[str, Any], message: str):
 
 
 def test_what_is_no_record_is_refused(tmp_path: Path):
-    for text in ("", "[1]", RECORD.comment[:-5], "NaN"):
+    for text in ("", "[1]", RECORD.comment[:-5], "NaN", "[" * 100_000):
         with pytest.raises(ProvenanceError, match="here: the record is"):
             Record.parse(text, "here")
     told = json.loads(RECORD.comment)
     del told["mark"]
     with pytest.raises(ProvenanceError, match="'mark'"):
         Record.parse(json.dumps(told), "here")
-    (tmp_path / "clip.mp4.json").write_bytes(b"\xff\xfe\x00")
+    clip = write(tmp_path / "clip.mp4")
+    with (tmp_path / "clip.mp4.json").open("ab") as beside:
+        beside.write(b"\xff\xfe\x00")
     with pytest.raises(ProvenanceError, match="cannot be read"):
-        read_record(write(tmp_path / "clip.mp4", None))
+        read_record(clip)
+
+
+FOREIGN = ['{"title": "p.png"}', '{"format": null}', "[1]", "", "[" * 100_000, '{"file": "anifacediff record 1"}']
+
+
+@pytest.mark.parametrize("text", FOREIGN, ids=[text[:20] for text in FOREIGN])
+def test_a_file_of_someone_else_beside_a_clip_is_passed_over_and_never_replaced(tmp_path: Path, text: str):
+    clip, beside = write(tmp_path / "clip.gif"), tmp_path / "clip.gif.json"
+    beside.write_text(text)
+    found = read_record(clip)
+    assert found is not None
+    assert (found.record, found.place) == (RECORD, "inside")
+    with pytest.raises(OutputError, match="no record of ours"):
+        write(clip)
+    assert read_record(clip) == found
+    write(clip, None)
+    assert beside.read_text() == text
+
+
+def test_a_clip_written_again_has_its_own_record_or_none(tmp_path: Path):
+    clip = write(tmp_path / "clip.gif")
+    other = replace(RECORD, mark=None)
+    write(clip, other)
+    found = read_record(clip)
+    assert found is not None
+    assert found.record == other
+    write(clip, None)
+    assert [file.name for file in tmp_path.iterdir()] == ["clip.gif"]
+    assert read_record(clip) is None
+
+
+def test_a_name_that_leaves_no_room_for_the_record_is_told_before_anything_is_written(tmp_path: Path):
+    with pytest.raises(OutputError, match="nothing can be noted there"):
+        write(tmp_path / f"{'a' * 251}.gif")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_long_gif_gets_its_comment_without_being_held_in_memory(tmp_path: Path):
+    content = b"GIF89a" + bytes(8_000_000)
+    (tmp_path / "long.gif").write_bytes(content)
+    tracemalloc.start()
+    add_gif_comment(tmp_path / "long.gif", "x" * 300)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 1_000_000
+    comment = b"\x21\xfe\xff" + b"x" * 255 + b"\x2d" + b"x" * 45 + b"\0"
+    assert (tmp_path / "long.gif").read_bytes() == content[:13] + comment + content[13:]
 
 
 def test_a_damaged_record_inside_is_told_from_a_comment_of_someone_else(tmp_path: Path):
