@@ -74,5 +74,6 @@ class PipelineClips:
 
     def _record(self, row: Row) -> Record:
         inputs = {"reference": row.reference, "driving": row.driving}
-        settings = {"seed": row.seed, "steps": row.steps, "preset": row.preset}
+        dtype = str(self._pipe.unet.dtype).removeprefix("torch.")
+        settings = {"seed": row.seed, "steps": row.steps, "preset": row.preset, "dtype": dtype}
         return record_of(self._pipe, inputs, settings, mark="spread")

@@ -15,6 +15,7 @@ from anifacediff import __version__
 from anifacediff.assets.sources import sha256_of
 from anifacediff.batch.rows import WORKPLACE
 from anifacediff.errors import InputError, OutputError
+from anifacediff.media.notes import check_place_of_record, is_record, remove_record, sidecar_of
 
 State = Literal["missing", "changed", "damaged", "finished"]
 
@@ -78,10 +79,12 @@ class Ledger:
     def making(self, output: str, digest: str) -> Generator[Path]:
         """Give a path at which to write a clip; it takes its place when the ``with`` block ends without an exception.
 
-        Files written beside it, such as one that tells where it is from, go with it.
+        Files written beside it, such as one that tells where it is from, go with it; the record of a clip that was
+        there before does not outlive it.
 
         Raises:
-            OutputError: if the clip cannot be put in its place.
+            OutputError: if the clip cannot be put in its place, or a file that is no record of ours has the name of
+                its record.
         """
         place = self.place(output)
         try:
@@ -95,6 +98,8 @@ class Ledger:
             yield work / place.name
             try:
                 self._finish(work, place, output, digest)
+            except OutputError:
+                raise
             except OSError as error:
                 raise OutputError(f"{place}: the clip cannot be put in its place ({error}).") from error
         finally:
@@ -126,7 +131,10 @@ class Ledger:
 
     def _finish(self, work: Path, place: Path, output: str, digest: str) -> None:
         made = work / place.name
+        if is_record(sidecar_of(made)):
+            check_place_of_record(place)
         write_whole(_made(self._own / "records") / f"{_key(output)}.json", asdict(Entry(digest, sha256_of(made))))
+        remove_record(place)
         for beside in work.iterdir():
             if beside != made:
                 os.replace(beside, place.parent / beside.name)

@@ -15,6 +15,8 @@ COLUMNS = (*REQUIRED, "seed", "steps", "preset")
 MOST_STEPS = 500
 WORKPLACE = ".batch"
 """Where a batch keeps its own files, inside the folder of its clips."""
+LONGEST_NAME = 250
+"""Bytes of a file's or folder's name: file systems take 255, and ``.json`` is added to a clip's."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,10 @@ def _text(cells: Mapping[str, object], name: str) -> str:
     cell = cells[name]
     if not isinstance(cell, str) or "\0" in cell:
         raise InputError(f"column {name}: expected text, found {cell!r}.")
+    try:
+        cell.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"column {name}: {cell!r} holds half of a character, which no file can be named.") from error
     return str(cell)
 
 
@@ -116,4 +122,10 @@ def _output(text: str) -> str:
         )
     if path.suffix.lower() not in SUFFIXES:
         raise InputError(f"column output: {text!r} has to end in one of {', '.join(sorted(SUFFIXES))}.")
+    long = [part for part in parts if len(part.encode()) > LONGEST_NAME]
+    if long:
+        raise InputError(
+            f"column output: a name of {len(long[0].encode())} bytes is too long ({long[0]:.40}...); use at most "
+            f"{LONGEST_NAME}."
+        )
     return str(path)

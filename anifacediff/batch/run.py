@@ -1,7 +1,7 @@
 """A whole batch: what has to be made, and what became of it."""
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -12,7 +12,7 @@ from anifacediff.batch.animator import Animator, ClipMaker, Result, reason_of
 from anifacediff.batch.digests import digest_of
 from anifacediff.batch.records import Ledger, State, write_whole
 from anifacediff.batch.rows import Row
-from anifacediff.errors import AniFaceDiffError, InputError, MediaError, OutputError
+from anifacediff.errors import InputError, OutputError
 
 REPORT = "report.json"
 
@@ -83,7 +83,7 @@ class Batch:
             on_result: is told of each row.
 
         Raises:
-            InputError: if an output leads out of the folder, or would replace an input.
+            InputError: if an output leads out of the folder, would replace an input, or lie inside of one.
             OutputError: if the folder cannot be used, or another batch is at work in it.
         """
         with _alone(self.folder) as ledger:
@@ -95,14 +95,21 @@ class Batch:
                     on_result(result)
             finally:
                 report = course.report()
-                write_whole(self.folder / REPORT, asdict(report))
+                with _writing_in(self.folder):
+                    write_whole(self.folder / REPORT, asdict(report))
         return report
 
     def _check_places(self, ledger: Ledger) -> None:
         inputs = {path.resolve() for row in self.rows for path in (row.reference, row.driving)}
         for row in self.rows:
-            if ledger.place(row.output).resolve() in inputs:
+            place = ledger.place(row.output).resolve()
+            if place in inputs:
                 raise InputError(f"column output: {row.output} is an input, too, and would be replaced.")
+            if within := inputs.intersection(place.parents):
+                raise InputError(
+                    f"column output: {row.output} would lie inside of an input, {min(within)}, and change it. Give "
+                    "another folder of clips, or move the images to a folder of their own."
+                )
 
 
 @dataclass
@@ -119,7 +126,7 @@ class _Course:
         for row in self.batch.rows:
             try:
                 state = ledger.state(row.output, digest_of(row, self.batch.name))
-            except MediaError as error:
+            except OSError as error:
                 yield Result(row.output, "failed", reason_of(error))
                 continue
             self.states[row.output] = state
@@ -146,14 +153,21 @@ class _Course:
 def _alone(folder: Path) -> Generator[Ledger]:
     """The ledger of a folder in which no other batch is at work."""
     ledger = Ledger(folder)
+    with ExitStack() as stack:
+        with _writing_in(folder):
+            stack.enter_context(FileLock(ledger.lock, timeout=0))
+            ledger.forget_deaths()
+        yield ledger
+        with _writing_in(folder):
+            ledger.forget_deaths()
+
+
+@contextmanager
+def _writing_in(folder: Path) -> Generator[None]:
+    """Tell what the folder of clips does not allow; only around our own files, for other work has errors of its own."""
     try:
-        with FileLock(ledger.lock, timeout=0):
-            ledger.forget_deaths()
-            yield ledger
-            ledger.forget_deaths()
+        yield
     except Timeout:
         raise OutputError(f"{folder}: another batch is at work there; wait for it, or use another folder.") from None
     except OSError as error:
-        if isinstance(error, AniFaceDiffError):
-            raise
         raise OutputError(f"{folder}: cannot be written to ({error}).") from error

@@ -109,12 +109,12 @@ def name_of(model: str | None, assembly: str | None, tracker: str | None, dtype:
         provenance: whether clips get mark and record.
     """
     from anifacediff.assemblies.anifacediff import NANO
-    from anifacediff.batch.digests import contents
+    from anifacediff.provenance import fingerprint
 
     if model is None:
-        weights = "random" if assembly is not None else contents(NANO)
+        weights = "random" if assembly is not None else fingerprint(NANO)
     else:
-        weights = contents(Path(model)) if Path(model).exists() else model
+        weights = fingerprint(Path(model)) if Path(model).exists() else model
     return repr((weights, assembly, tracker, dtype, provenance))
 
 

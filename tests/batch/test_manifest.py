@@ -51,6 +51,8 @@ HEADER = "reference,driving,output,seed,steps,preset\n"
         (f"{HEADER}a,b,c.xyz,,,\n", "line 2, column output: 'c.xyz' has to end in one of .gif"),
         (f"{HEADER}a,b,frames,,,\n", "line 2, column output: 'frames' has to end in"),
         (f"{HEADER}a,b,c.mp4,,,\na,b,./c.mp4,,,\n", "line 3, column output: c.mp4 is that of line 2"),
+        (f"{HEADER}a,b,c.mp4,,,\na,b,{'ä' * 124}.mp4,,,\n", "line 3, column output: a name of 252 bytes is too long"),
+        (f"{HEADER}a,b,{'a' * 251}/c.mp4,,,\n", "line 2, column output: a name of 251 bytes is too long"),
         (f'{HEADER}a,b,"c.mp4,,,\n', "is no CSV"),
         (f"{HEADER}a\0,b,c.mp4,,,\n", "line 2"),
     ],
@@ -78,6 +80,14 @@ def test_outputs_stay_in_the_folder(tmp_path: Path, output: str) -> None:
         ('{"reference": 1, "driving": "b", "output": "c.mp4"}', "line 1, column reference: expected text, found 1"),
         ('{"reference": "a", "driving": "b", "output": "c.mp4", "seed": true}', "line 1, column seed"),
         ("[" * 100_000, "line 1: is no JSON"),
+        (
+            '{"reference": "a", "driving": "b", "output": "\\ud800.gif"}',
+            "line 1, column output: '\\ud800.gif' holds half",
+        ),
+        (
+            '{"reference": "\\ud800", "driving": "b", "output": "c.gif"}',
+            "line 1, column reference: '\\ud800' holds half",
+        ),
     ],
 )
 def test_json_that_is_wrong_is_told_with_its_line(tmp_path: Path, text: str, told: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 from filelock import FileLock
 from quick_clips import FRAMES, QuickClips, shade
 
-from anifacediff.batch import Animator, Batch, Result, Row
+from anifacediff.batch import Animator, Batch, ClipMaker, Result, Row
 from anifacediff.errors import InputError, OutputError
 from anifacediff.media import VideoSource
 
@@ -120,6 +120,33 @@ def test_inputs_are_not_replaced(tmp_path: Path, rows: tuple[Row, ...]) -> None:
     assert clip.read_text() == "1"
 
 
+def test_clips_do_not_go_into_a_folder_of_images_that_drives_one(tmp_path: Path, rows: tuple[Row, ...]) -> None:
+    (tmp_path / "frames").mkdir()
+    with pytest.raises(InputError, match=r"ann/clip\.mp4 would lie inside of an input, .*frames"):
+        batch((replace(rows[0], driving=tmp_path / "frames"),), tmp_path / "frames").run()
+    assert not list((tmp_path / "frames").rglob("*.mp4"))
+
+
+def test_what_cannot_be_looked_at_fails_alone(tmp_path: Path, rows: tuple[Row, ...]) -> None:
+    deep = replace(rows[3], output="a/" * 2500 + "clip.mp4")
+    report = batch((rows[0], deep), tmp_path).run()
+    assert report.finished == [rows[0].output]
+    assert "too long" in report.failed[deep.output]
+
+
+def test_errors_of_the_work_are_not_those_of_the_folder(tmp_path: Path, rows: tuple[Row, ...]) -> None:
+    def lost() -> QuickClips:
+        raise ConnectionError("the model is far away")
+
+    with pytest.raises(ConnectionError, match="far away"):
+        Batch(rows, tmp_path / "out", lost).run()
+    assert len(json.loads((tmp_path / "out/report.json").read_text())["waiting"]) == len(rows)
+    (tmp_path / "out/report.json").unlink()
+    (tmp_path / "out/report.json").mkdir()
+    with pytest.raises(OutputError, match="cannot be written to"):
+        batch(rows[:1], tmp_path).run()
+
+
 def test_two_batches_do_not_share_a_folder(tmp_path: Path, rows: tuple[Row, ...]) -> None:
     ours = batch(rows, tmp_path)
     ours.run()
@@ -150,6 +177,28 @@ def test_files_written_beside_a_clip_go_with_it(tmp_path: Path, rows: tuple[Row,
 
     Batch(rows[:1], tmp_path / "out", lambda: make).run()
     assert sorted(path.name for path in (tmp_path / "out/ann").iterdir()) == ["clip.json", "clip.mp4"]
+
+
+def test_the_record_of_a_clip_does_not_outlive_it_and_other_files_do(tmp_path: Path, rows: tuple[Row, ...]) -> None:
+    told = '{"format": "anifacediff record 1"}'
+    beside = tmp_path / "out/ann/clip.mp4.json"
+
+    def noted(row: Row, path: Path) -> None:
+        QuickClips()(row, path)
+        path.with_name("clip.mp4.json").write_text(told)
+
+    def runs(make: ClipMaker) -> dict[str, str]:
+        (tmp_path / "out/ann/clip.mp4").unlink(missing_ok=True)
+        return dict(Batch(rows[:1], tmp_path / "out", lambda: make).run().failed)
+
+    assert not runs(noted)
+    assert beside.read_text() == told
+    assert not runs(QuickClips())
+    assert not beside.exists()
+    beside.write_text("{}")
+    assert not runs(QuickClips())
+    assert "clip.mp4.json: this file is no record of ours" in runs(noted)["ann/clip.mp4"]
+    assert beside.read_text() == "{}"
 
 
 def test_a_maker_that_writes_nothing_or_cannot_read_is_told_as_it_is(tmp_path: Path, rows: tuple[Row, ...]) -> None:

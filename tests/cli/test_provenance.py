@@ -78,6 +78,6 @@ def test_clips_of_a_batch_have_mark_and_record(tmp_path: Path, driving: Path):
     assert SpreadMark().detect(VideoSource(tmp_path / "out/a.mp4")).found
     found = read_record(tmp_path / "out/a.mp4")
     assert found is not None
-    assert found.record.settings["seed"] == 3
+    assert (found.record.settings["seed"], found.record.settings["dtype"]) == (3, "float32")
     with_it, without = (name_of(None, None, None, "float32", provenance=given) for given in (True, False))
     assert with_it != without  # so that clips are made anew
