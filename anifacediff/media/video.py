@@ -3,11 +3,12 @@
 import errno
 import os
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
+from itertools import count
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import av
 import numpy as np
@@ -39,6 +40,8 @@ _GIF_PADDING = 4096
 
 _ANIMATED_FORMATS = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
 
+_Watch: TypeAlias = Callable[[int], object]
+
 
 class VideoSource:
     """A clip that can be read again and again, one frame at a time; memory does not grow with its length.
@@ -55,6 +58,8 @@ class VideoSource:
         path: the file or folder.
         fps: the speed of a folder of images or a still, :data:`DEFAULT_FPS` if not given; other
             clips have their own, and this is ignored.
+        watch: called with the number of a picture before it is read, here too: an animation is read
+            as a whole to learn its times. What it raises ends the reading.
 
     Attributes:
         path: as given.
@@ -69,9 +74,15 @@ class VideoSource:
             unnoticed.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, fps: Fraction | None = None) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        fps: Fraction | None = None,
+        watch: Callable[[int], object] = lambda number: None,
+    ) -> None:
         self.path = Path(path)
-        self._reader = _open_reader(self.path, fps or DEFAULT_FPS)
+        self._reader = _open_reader(self.path, fps or DEFAULT_FPS, watch)
         self.fps = self._reader.fps
         self.size = self._reader.size
         self.has_audio = isinstance(self._reader, _Video) and self._reader.has_audio
@@ -83,16 +94,16 @@ class VideoSource:
         return self._reader.num_frames if self._counted is None else self._counted
 
     def __iter__(self) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
-        count = 0
+        counted = 0
         for frame in self._reader:
             if frame.shape[:2] != self.size:
                 raise MediaError(
-                    f"{self.path}: frame {count} has {_pixels(frame.shape[:2])} pixels, the frames before it "
+                    f"{self.path}: frame {counted} has {_pixels(frame.shape[:2])} pixels, the frames before it "
                     f"{_pixels(self.size)}. Scale the frames to one size first."
                 )
             yield frame
-            count += 1
-        self._counted = count
+            counted += 1
+        self._counted = counted
 
 
 @runtime_checkable
@@ -106,23 +117,24 @@ class _Reader(Protocol):
     def __iter__(self) -> Iterator[UInt8[np.ndarray, "h w 3"]]: ...
 
 
-def _open_reader(path: Path, fps: Fraction) -> _Reader:
+def _open_reader(path: Path, fps: Fraction, watch: _Watch) -> _Reader:
     if os.path.isdir(path):
-        return _Images(_frame_files(path), fps)
+        return _Images(_frame_files(path), fps, watch)
     image = identify_image(path)
     if image is None:
-        return _Video(path)
+        return _Video(path, watch)
     with image:
         if image.format in _ANIMATED_FORMATS and getattr(image, "is_animated", False):
-            return _Animation(path)
-    return _Images([path], fps)
+            return _Animation(path, watch)
+    return _Images([path], fps, watch)
 
 
 class _Images:
     """A folder of images, or one image."""
 
-    def __init__(self, files: list[Path], fps: Fraction) -> None:
+    def __init__(self, files: list[Path], fps: Fraction, watch: _Watch) -> None:
         self.fps = fps
+        self._watch = watch
         self.num_frames: int | None = len(files)
         self._files = files
         self.size = _image_size(files[0])
@@ -134,7 +146,8 @@ class _Images:
                 )
 
     def __iter__(self) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
-        for file in self._files:
+        for number, file in enumerate(self._files):
+            self._watch(number)
             with open_image(file) as image:
                 yield decode_image(image, file)
 
@@ -142,8 +155,9 @@ class _Images:
 class _Animation:
     """An animated image, read by Pillow."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, watch: _Watch) -> None:
         self._path = path
+        self._watch = watch
         self._require_trailer()
         starts = [start for start, _ in self._decode()]
         total = self._end
@@ -162,11 +176,16 @@ class _Animation:
         """Yield when a picture appears, in seconds, and the picture."""
         self._end = Fraction(0)
         with open_image(self._path) as image:
-            for index in range(getattr(image, "n_frames", 1)):
+            for index in count():  # to ask a GIF for its number of pictures would read all of it, unwatched
+                self._watch(index)
                 try:
                     image.seek(index)
                     frame = decode_image(image, self._path)
-                except (EOFError, OSError, SyntaxError, *BOMB) as error:
+                except EOFError as error:
+                    if index >= getattr(image, "n_frames", 1):
+                        return
+                    raise _broken(self._path, index, self._end, "a picture is missing") from error
+                except (OSError, SyntaxError, *BOMB) as error:
                     raise _broken(self._path, index, self._end, "the data of a picture are damaged") from error
                 yield self._end, frame
                 self._end += Fraction(image.info.get("duration") or 0).limit_denominator(1000) / 1000
@@ -183,12 +202,13 @@ class _Animation:
 class _Video:
     """A video file, read by FFmpeg."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, watch: _Watch) -> None:
         self._path = path
+        self._watch = watch
         with self._opened() as (container, stream):
             self.has_audio = bool(container.streams.audio)
             self.num_frames: int | None = _declared_packets(container, stream) or None
-            times = _packet_times(container, stream)
+            times = _packet_times(container, stream, watch)
             self.fps = steady_speed(times, stream.average_rate or stream.guessed_rate) or DEFAULT_FPS
             self._pace = _pace(path, times)
         if self._pace is not None:
@@ -208,7 +228,7 @@ class _Video:
         """Yield the decoded frames; raise where the clip breaks off."""
         with self._opened() as (container, stream):
             stream.thread_type = "SLICE"  # with frame threads the mark of a damaged frame is sometimes lost
-            reading = _Reading(container, stream)
+            reading = _Reading(container, stream, self._watch)
             try:
                 yield from reading
             except FFmpegError as error:
@@ -253,8 +273,9 @@ class _Video:
 class _Reading:
     """One reading of a video, which knows how far it came and how far it should come."""
 
-    def __init__(self, container: InputContainer, stream: VideoStream) -> None:
+    def __init__(self, container: InputContainer, stream: VideoStream, watch: _Watch) -> None:
         self.frames = 0
+        self._watch = watch
         self._packets = 0
         self._end = Fraction(0)
         self._container = container
@@ -266,6 +287,7 @@ class _Reading:
                 self._end = max(self._end, (packet.pts + (packet.duration or 0)) * packet.time_base)
             if packet.stream.index != self._stream.index:
                 continue
+            self._watch(self._packets)
             self._packets += packet.size > 0
             for frame in self._stream.codec_context.decode(packet if packet.size else None):
                 if frame.is_corrupt:
@@ -295,11 +317,12 @@ def _declared_packets(container: InputContainer, stream: VideoStream) -> int:
     return stream.frames
 
 
-def _packet_times(container: InputContainer, stream: VideoStream) -> list[Fraction]:
+def _packet_times(container: InputContainer, stream: VideoStream, watch: _Watch) -> list[Fraction]:
     """When the pictures of a stream appear, in ascending order; none if the file does not say, or is damaged."""
     times: list[Fraction] = []
     try:
         for packet in container.demux(stream):
+            watch(len(times))
             if packet.size and not packet.is_discard:
                 if packet.pts is None:
                     return []

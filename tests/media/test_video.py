@@ -152,6 +152,20 @@ def test_animated_images(tmp_path: Path, suffix: str) -> None:
     assert [int(read[4, 4].argmax()) for read in source] == [0, 1, 2]
 
 
+@pytest.mark.parametrize("name", ["a.gif", "a.mp4", "a"])
+def test_what_a_watch_raises_ends_the_reading(tmp_path: Path, name: str) -> None:
+    told = list[int]()
+
+    def watch(number: int) -> None:
+        told.append(number)
+        if number == 3:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        list(VideoSource(write(tmp_path / name), watch=watch))
+    assert max(told) == 3
+
+
 def test_suffix_may_lie(tmp_path: Path) -> None:
     record(tmp_path / "a.mp4").rename(tmp_path / "a.gif")
     assert len(list(VideoSource(tmp_path / "a.gif"))) == 20
