@@ -21,6 +21,7 @@ from anifacediff.provenance import Record, SpreadMark
 from anifacediff.sampling import sampling_options
 from anifacediff.tracking import TrackedClip, Tracker, track_clip, track_image
 from anifacediff.tracking.fit import projected_landmarks
+from anifacediff.web.clip import frames_within, open_clip
 from anifacediff.web.order import Order, Progress, Tell
 
 Picture = UInt8[np.ndarray, "_ _ 3"]
@@ -56,7 +57,9 @@ class Animator:
         Raises:
             AniFaceDiffError: whatever there is to say about the files and settings.
         """
-        picture, clip, screen = read_image(order.reference), VideoSource(order.driving), _Screen(tell)
+        picture, screen = read_image(order.reference), _Screen(tell)
+        screen("Opening the clip")
+        clip = open_clip(order.driving, self.longest, screen.again)
         options = {**sampling_options(self.pipe, order.preset, order.steps), **self._windows()}
         model = _landmarked(self.pipe)
         size = max(_PREVIEW, int(self.pipe.config["image_size"]))
@@ -91,19 +94,18 @@ class Animator:
 
     def _record(self, order: Order) -> Record:
         inputs = {"reference": order.reference, "driving": order.driving}
+        dtype = str(self.pipe.unet.dtype).removeprefix("torch.")
         settings = {"seed": order.seed, "steps": order.steps, "preset": order.preset, "start": order.start}
-        return record_of(self.pipe, inputs, settings, mark="spread")
+        return record_of(self.pipe, inputs, {**settings, "dtype": dtype}, mark="spread")
 
     def _windows(self) -> dict[str, Any]:
         """Where frames do not see each other, small windows give the same frames, sooner."""
         return {} if "motion_max_seq_length" in self.pipe.unet.config else {"window_size": _WINDOW, "overlap": 0}
 
     def _watched(self, clip: VideoSource, screen: "_Screen") -> Iterator[Picture]:
-        """The frames of a clip, which is seen as it passes and must not be too long."""
-        limit, total = int(self.longest * clip.fps), clip.num_frames
-        for number, frame in enumerate(clip):
-            if number >= limit:
-                raise InputError(f"the clip is longer than the {self.longest:g} seconds taken here; cut it first.")
+        """The frames of a clip, which is seen as it passes."""
+        total = clip.num_frames
+        for number, frame in enumerate(frames_within(clip, self.longest)):
             screen("Following the face in the clip", number / total if total else None, driver=frame)
             yield frame
 
@@ -113,15 +115,18 @@ class _Screen:
 
     def __init__(self, tell: Tell) -> None:
         self._tell = tell
-        self._share: float | None = None
-        self._pictures: dict[str, Picture] = {}
+        self._last = Progress("")
 
     def __call__(
         self, text: str, share: float | None = None, *, finished: Path | None = None, **pictures: Picture
     ) -> None:
-        self._share = self._share if share is None else share
-        self._pictures = {**self._pictures, **pictures}
-        self._tell(Progress(text, self._share, self._pictures, finished))
+        share = self._last.share if share is None else share
+        self._last = Progress(text, share, {**self._last.pictures, **pictures}, finished)
+        self.again()
+
+    def again(self) -> None:
+        """Tell what was told last, which ends the work if nobody waits for it."""
+        self._tell(self._last)
 
     def drawing(self, done: int, total: int) -> None:
         """Tell how many windows are evaluated."""

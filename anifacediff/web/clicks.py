@@ -5,7 +5,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
-from anifacediff.errors import AniFaceDiffError
+from anifacediff.errors import InputError, MediaError
 from anifacediff.web.order import Order, Progress
 from anifacediff.web.studio import Studio
 from anifacediff.web.view import message_html, progress_html
@@ -51,7 +51,7 @@ def ordered(studio: Studio, visitor: str, order: Order | None) -> Generator[Show
     try:
         for last in studio.animate(visitor, order):
             yield Shown(progress_html(last), last.result, busy=last.result is None)
-    except AniFaceDiffError as error:
+    except (InputError, MediaError) as error:  # others may name files of this machine
         yield Shown(message_html(order.words(error), error=True))
     except Exception:
         _log.exception("An animation failed.")

@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import UInt8
 
-from anifacediff.errors import AniFaceDiffError, SeveralFacesError
+from anifacediff.errors import InputError, MediaError, SeveralFacesError
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class Order:
     face: int | None = None
     driving_face: int | None = None
 
-    def words(self, error: AniFaceDiffError) -> str:
-        """What is said about an error: the library's message, in which no file of the server is named."""
+    def words(self, error: InputError | MediaError) -> str:
+        """What is said about an error of the order: the library's message, without the places of the uploads."""
         text = str(error)
         for path, name in ((self.reference, "the picture"), (self.driving, "the clip")):
             text = text.replace(str(path), name)

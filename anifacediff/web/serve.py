@@ -7,9 +7,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import gradio as gr
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from anifacediff.errors import OutputError
@@ -85,7 +86,28 @@ def _guards(host: str) -> list[Middleware]:
     Otherwise a page of anybody's, open in the same browser, could give its own name this machine's address.
     """
     names = ["127.0.0.1", "localhost", "[::1]"] if host in ("127.0.0.1", "localhost", "::1") else ["*"]
-    return [Middleware(TrustedHostMiddleware, allowed_hosts=names), Middleware(_Policy)]
+    return [Middleware(TrustedHostMiddleware, allowed_hosts=names), Middleware(_OwnPage), Middleware(_Policy)]
+
+
+class _OwnPage:
+    """Refuses what pages of other hosts ask for: browsers say in Origin whose page asks, and send it anyway."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        asked_by = self._app if scope["type"] == "lifespan" or _from_own_page(Headers(scope=scope)) else _FOREIGN
+        await asked_by(scope, receive, send)
+
+
+_FOREIGN = PlainTextResponse("This page takes nothing from pages of other hosts.", 403)
+
+
+def _from_own_page(headers: Headers) -> bool:
+    """Whether every Origin, if there is any, is the host that was asked; that of sandboxed pages is "null"."""
+    host = headers.get("host", "").lower()
+    own = (f"http://{host}", f"https://{host}")
+    return all(origin.lower() in own for origin in headers.getlist("origin"))
 
 
 class _Policy:
@@ -100,7 +122,7 @@ class _Policy:
                 headers = MutableHeaders(scope=message)
                 headers["Content-Security-Policy"] = _POLICY
                 headers["X-Content-Type-Options"] = "nosniff"
-                headers["Referrer-Policy"] = "no-referrer"
+                headers["Referrer-Policy"] = "same-origin"  # with no-referrer, Origin could be "null"
             await send(message)
 
         await self._app(scope, receive, send_with_policy)

@@ -174,6 +174,25 @@ def test_another_name_for_this_machine_is_refused(site: Site):
     assert refused.value.code == 400
 
 
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1:9", "127.0.0.1"])
+def test_pages_of_other_hosts_cannot_write_here(site: Site, origin: str):
+    with pytest.raises(HTTPError) as refused:
+        send_file(site, {"Origin": origin})
+    assert refused.value.code == 403
+
+
+def test_the_page_itself_and_programs_can_write_here(site: Site):
+    assert send_file(site, {"Origin": site.address.rstrip("/")}) == send_file(site, {}) == 200
+
+
+def send_file(site: Site, headers: dict[str, str]) -> int:
+    """Upload as a form of any page can, without the browser asking this machine first."""
+    body = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.txt"\r\n\r\nwords\r\n--x--\r\n'
+    headers = {"Content-Type": "multipart/form-data; boundary=x", **headers}
+    with urlopen(Request(f"{site.address}gradio_api/upload", body, headers)) as answer:
+        return answer.status
+
+
 def test_browsers_are_told_to_load_nothing_from_elsewhere(site: Site):
     with urlopen(site.address) as answer:
         policy = answer.headers["Content-Security-Policy"]

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from anifacediff.assemblies import AniFaceDiffPipeline
-from anifacediff.errors import InputError, MediaError, NoFaceError, SeveralFacesError
+from anifacediff.errors import CheckpointError, InputError, MediaError, NoFaceError, OutputError, SeveralFacesError
+from anifacediff.live import Closed
 from anifacediff.media import VideoSource, VideoWriter, read_image
 from anifacediff.provenance import SpreadMark, read_record
 from anifacediff.tracking import default_tracker
@@ -56,7 +57,7 @@ def test_an_order_is_shown_while_it_is_made_and_ends_with_the_video(studio: Stud
             assert SpreadMark().detect(result).found
             told = read_record(state.result)
             assert told is not None
-            assert told.record.settings["steps"] == 1
+            assert (told.record.settings["steps"], told.record.settings["dtype"]) == (1, "float32")
     last = states[-1]
     assert last.share == 1
     assert f"The face was found in {FRAMES} of {FRAMES} frames" in last.text
@@ -104,9 +105,12 @@ def test_errors_become_words_that_name_no_file_of_the_server(studio: Studio, cli
     assert "missing" in last.html
 
 
-def test_an_error_nobody_thought_of_is_logged_and_shows_no_details(clip: Path, caplog: pytest.LogCaptureFixture):
+@pytest.mark.parametrize("error", [ZeroDivisionError, CheckpointError, OutputError])
+def test_an_error_that_is_not_of_the_order_is_logged_and_shows_no_details(
+    error: type[Exception], clip: Path, caplog: pytest.LogCaptureFixture
+):
     def broken() -> AniFaceDiffPipeline:
-        raise ZeroDivisionError("a secret")
+        raise error("a secret")
 
     *_, last = ordered(Studio({"broken": broken}, default_tracker, longest=1.0), "anna", Order(AVATAR, clip, "broken"))
     assert "Something went wrong" in last.html
@@ -114,10 +118,26 @@ def test_an_error_nobody_thought_of_is_logged_and_shows_no_details(clip: Path, c
     assert "a secret" in caplog.text
 
 
-def test_a_clip_that_is_too_long_is_refused(clip: Path):
-    studio = Studio({"small": small}, default_tracker, longest=2 / 24)
+def test_a_clip_that_is_too_long_is_refused_before_it_is_followed(clip: Path, tmp_path: Path):
+    make, told = Studio({"small": small}, default_tracker, longest=2 / 24).load("small"), list[str]()
     with pytest.raises(InputError, match=r"longer than the 0\.0833"):
-        list(studio.animate("anna", Order(AVATAR, clip, "small")))
+        make(Order(AVATAR, clip, "small"), tmp_path, lambda state: told.append(state.text))
+    assert set(told) == {"Opening the clip"}
+
+
+def test_who_leaves_is_noticed_while_an_animation_is_opened(studio: Studio, tmp_path: Path):
+    first, *others = [Image.new("L", (8, 8), 40 * number) for number in range(4)]
+    first.save(tmp_path / "a.gif", save_all=True, append_images=others)
+    told = list[str]()
+
+    def leave(state: Progress) -> None:
+        told.append(state.text)
+        if len(told) == 3:
+            raise Closed
+
+    with pytest.raises(Closed):
+        studio.load("small")(Order(AVATAR, tmp_path / "a.gif", "small"), tmp_path, leave)
+    assert set(told) == {"Opening the clip"}
 
 
 class Gate:
