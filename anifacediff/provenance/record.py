@@ -109,6 +109,7 @@ def parse_object(text: str, where: str) -> Mapping[str, Any]:
     """
     try:
         told = json.loads(text)
+        json.dumps(told, ensure_ascii=False).encode()  # fails at half a character, which nobody could print
     except (ValueError, RecursionError) as error:
         raise ProvenanceError(f"{where}: the record is no JSON ({error}); it was cut off or changed.") from error
     if not isinstance(told, dict):

@@ -147,7 +147,7 @@ def test_a_changed_record_is_refused(change: dict[str, Any], message: str):
 
 
 def test_what_is_no_record_is_refused(tmp_path: Path):
-    for text in ("", "[1]", RECORD.comment[:-5], "NaN", "[" * 100_000):
+    for text in ("", "[1]", RECORD.comment[:-5], "NaN", "[" * 100_000, '{"mark": "\\ud800"}'):
         with pytest.raises(ProvenanceError, match="here: the record is"):
             Record.parse(text, "here")
     told = json.loads(RECORD.comment)
