@@ -18,6 +18,8 @@ from anifacediff.media import VideoSource, VideoWriter, read_image, side_by_side
 from anifacediff.provenance import SpreadMark
 from anifacediff.tracking import default_tracker, track_image
 
+if len(sys.argv) < 2:
+    sys.exit(__doc__)
 media = Path(__file__).parent / "media"
 source = camera_frames(sys.argv[2]) if len(sys.argv) > 2 else at_own_speed(VideoSource(media / "driving.mp4"))
 

@@ -39,7 +39,7 @@ from anifacediff.sampling.noise import FrameNoise, Noise
 from anifacediff.sampling.windows import closed_windows, open_windows
 from anifacediff.shapes import Float, Tensor, UInt8
 
-DECODE_CHUNK = 8
+DECODE_CHUNK = 8  # frames of up to 256 x 256 pixels; fewer that are larger, for as much memory
 LARGEST_SHARD = "1GB"
 
 Autoencoder: TypeAlias = AutoencoderKL | AutoencoderTiny | AutoencoderDC
@@ -412,7 +412,7 @@ class AnimationPipeline(DiffusionPipeline):
         first = 0
         try:
             for segment in segments:
-                for latents in segment.split(DECODE_CHUNK):
+                for latents in segment.split(self._decode_chunk):
                     frames = range(first, first + len(latents))
                     clip.forget(frames)
                     for frame, image in zip(frames, self.decode(latents), strict=True):
@@ -425,6 +425,11 @@ class AnimationPipeline(DiffusionPipeline):
         """Raise :class:`InputError` unless the autoencoder can make pictures of this size."""
         if image_size < 1 or image_size % self._stride:
             raise InputError(f"image_size: must be a multiple of the VAE's {self._stride} pixels, found {image_size}.")
+
+    @property
+    def _decode_chunk(self) -> int:
+        """How many frames are decoded at once."""
+        return max(1, min(DECODE_CHUNK, DECODE_CHUNK * 256**2 // int(self.config["image_size"]) ** 2))
 
     @property
     def _stride(self) -> int:

@@ -48,7 +48,10 @@ def align(
     no_align_scale: Annotated[
         bool, typer.Option("--no-align-scale", help="Leave the driver its size, instead of the reference's.")
     ] = False,
-    morphable_model: Annotated[str, typer.Option("--morphable-model", help="Name of a face model.")] = "parametric",
+    morphable_model: Annotated[
+        str | None,
+        typer.Option("--morphable-model", help="Name of a face model; parametric, or that of a tracked motion."),
+    ] = None,
     tracker: Tracker = None,
     device: Device = None,
     debug: Debug = False,
@@ -79,13 +82,15 @@ def align(
         )
         from anifacediff.cli.strips import write_aligned
         from anifacediff.conditioning import FacialAlignment
+        from anifacediff.tracking import Motion
 
         driver = DriverRequest(driving, driving_face, missing, smooth, fps, tracker)
         request = Request(reference, face, box, driver)
         media = open_media(request)
         writer = VideoWriter(output, media.driver.fps, audio_from=sound_of(media.driver))
         where = find_device(device)
-        model = landmarked_model(morphable_model)
+        told = media.driver.model if isinstance(media.driver, Motion) else "parametric"
+        model = landmarked_model(morphable_model or told)
         alignment = FacialAlignment(
             model.model,
             image_size=size,

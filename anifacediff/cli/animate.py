@@ -109,11 +109,10 @@ def animate(
         from anifacediff.media import VideoWriter, check_writable
 
         check_writable(output, inputs=(reference, driving))
-        from anifacediff.cli.faces import DriverRequest, Request, another_driver, find_device, open_media, sound_of
+        from anifacediff.cli.faces import DriverRequest, Request, cast_requests, find_device, open_media, sound_of
 
         main = DriverRequest(driving, driving_face, missing, smooth, fps, tracker)
-        first = Request(reference, face, box, main)
-        requests = [first, *(another_driver(first, text) for text in driver or ())]
+        requests = cast_requests(Request(reference, face, box, main), driver or ())
         check_writable(output, inputs=[request.driver.path for request in requests])
         media = [open_media(request) for request in requests]
         writer = VideoWriter(output, media[0].driver.fps, audio_from=sound_of(media[0].driver))

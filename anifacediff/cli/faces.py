@@ -1,6 +1,6 @@
 """Finding the two faces that every command starts from."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -133,6 +133,28 @@ def another_driver(request: Request, text: str) -> Request:
     index = int(face) if face.isdecimal() else None
     driver = replace(request.driver, path=Path(clip), face=None)
     return replace(request, face=index, box=None if face.isdecimal() else face, driver=driver)
+
+
+def cast_requests(first: Request, drivers: Sequence[str]) -> list[Request]:
+    """The requests for every face that moves.
+
+    Args:
+        first: for the first face.
+        drivers: for the others, see :func:`another_driver`.
+
+    Raises:
+        InputError: if a text cannot be understood, or names a face that has a driver.
+    """
+    requests = [first]
+    taken: set[tuple[int | None, str | None]] = {(first.face or 0, None) if first.box is None else (None, first.box)}
+    for text in drivers:
+        request = another_driver(first, text)
+        place = request.face, request.box
+        if place in taken:
+            raise InputError(f"--driver {text}: this face of {first.reference} has a driver already; name another one.")
+        taken.add(place)
+        requests.append(request)
+    return requests
 
 
 def find_faces(request: Request, media: Media, model: NamedModel, image_size: int, margin: float = 1.8) -> Faces:

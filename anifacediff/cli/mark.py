@@ -14,6 +14,7 @@ from anifacediff.cli.report import NOT_FOUND, note, progress, reported_errors
 from anifacediff.errors import ProvenanceError
 
 if TYPE_CHECKING:
+    from anifacediff.media import VideoSource
     from anifacediff.provenance import Mark, MarkEvidence, Record
 
 mark = typer.Typer(
@@ -74,14 +75,16 @@ def detect(
     """
     with reported_errors(debug):
         from anifacediff import registry
+        from anifacediff.media import VideoSource
 
-        finder = registry.marks[name]()
-        findings = [_look(finder, file) for file in files]
+        finder, clips = registry.marks[name](), [VideoSource(file) for file in files]
+        findings: list[_Finding] = []
+        for clip in clips:
+            findings.append(_look(finder, clip))
+            if not as_json:
+                _print(findings[-1])
         if as_json:
             _results.out(json.dumps([finding.told() for finding in findings], indent=1))
-        else:
-            for finding in findings:
-                _print(finding)
         if not all(finding.evidence.found for finding in findings):
             raise typer.Exit(NOT_FOUND)
 
@@ -110,11 +113,10 @@ def add(
         note(f"Wrote {output}.")
 
 
-def _look(finder: "Mark", file: Path) -> _Finding:
-    from anifacediff.media import VideoSource
+def _look(finder: "Mark", clip: "VideoSource") -> _Finding:
     from anifacediff.provenance import read_record
 
-    clip = VideoSource(file)
+    file = clip.path
     evidence = finder.detect(progress(clip, f"Looking at {file.name}", clip.num_frames))
     try:
         found = read_record(file)

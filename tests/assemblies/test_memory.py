@@ -77,3 +77,10 @@ def test_sequential_offload_works_with_weights_that_are_there_only_when_they_are
             accelerate.cpu_offload(part, torch.device("cpu"), offload_buffers=len(part._parameters) > 0)
     assert np.array_equal(generate(pipe), expected)
     assert all(parameter.is_meta for parameter in pipe.unet.parameters())
+
+
+@pytest.mark.parametrize(("image_size", "frames"), [(64, 8), (256, 8), (512, 2), (1024, 1)])
+def test_fewer_frames_are_decoded_at_once_if_they_are_large(image_size: int, frames: int):
+    pipe = AniFaceDiffPipeline.untrained(image_size=64)
+    pipe.register_to_config(image_size=image_size)
+    assert pipe._decode_chunk == frames

@@ -86,6 +86,7 @@ def test_bad_input_is_told(clips: Path, tmp_path: Path):
     for arguments, code in (
         (("detect", tmp_path / "none.mp4"), 3),
         (("detect", tmp_path / "text.mp4"), 3),
+        (("detect", clips / "plain.mp4", tmp_path / "none.mp4"), 3),
         (("detect", clips / "plain.mp4", "--mark", "nothing"), 5),
         (("add", clips / "plain.mp4", "-o", clips / "plain.mp4"), 4),
         (("add", clips / "plain.mp4", "-o", tmp_path / "none" / "out.mp4"), 4),

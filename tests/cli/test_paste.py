@@ -87,5 +87,5 @@ def test_one_face_cannot_have_two_drivers(group: Path, tmp_path: Path):
     main = group / "main.mp4"
     command = ("animate", group / "group.png", main, "-o", tmp_path / "out.mp4", "--steps", 1, "--face", 0)
     code, told = run(*command, "--driver", f"0={main}")
-    assert (code, "same centre" in told) == (3, True), told
+    assert (code, "has a driver already" in told) == (3, True), told
     assert list(tmp_path.iterdir()) == []
