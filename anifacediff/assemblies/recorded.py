@@ -22,7 +22,7 @@ def record_of(
         pipe: draws it; its weights are identified by the safetensors files that they were loaded from.
         inputs: files and folders by what they are for, such as ``reference``; read here to identify them.
         settings: the seed, and whatever else was chosen. What is None is left out; ``start``, and ``steps`` where no
-            ``preset`` was chosen, are then what suits the pipeline.
+            ``preset`` was chosen, are then what suits the pipeline. Its precision is told in any case.
         mark: name of the mark that is left; None if there is none.
         composite: whether pictures that were not generated are part of the clip.
 
@@ -30,7 +30,7 @@ def record_of(
         MediaError: if an input cannot be read.
     """
     chosen = {name: value for name, value in settings.items() if value is not None}
-    own: dict[str, Setting] = {"start": pipe.config["start"]}
+    own: dict[str, Setting] = {"start": pipe.config["start"], "dtype": str(pipe.unet.dtype).removeprefix("torch.")}
     if "preset" not in chosen:
         own["steps"] = pipe.config["num_inference_steps"]
     weights = None if pipe.folder is None else fingerprint(pipe.folder, "*.safetensors")

@@ -74,6 +74,5 @@ class PipelineClips:
 
     def _record(self, row: Row) -> Record:
         inputs = {"reference": row.reference, "driving": row.driving}
-        dtype = str(self._pipe.unet.dtype).removeprefix("torch.")
-        settings = {"seed": row.seed, "steps": row.steps, "preset": row.preset, "dtype": dtype}
+        settings = {"seed": row.seed, "steps": row.steps, "preset": row.preset}
         return record_of(self._pipe, inputs, settings, mark="spread")

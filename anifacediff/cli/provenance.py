@@ -53,6 +53,5 @@ def record_animation(
         **{name: getattr(first, name) for name in ("face", "box")},
         **{name: getattr(first.driver, name) for name in ("missing", "smooth", "fps", "tracker")},
         "driving_face": first.driver.face,
-        "dtype": str(pipe.unet.dtype).removeprefix("torch."),
     }
     return record_of(pipe, files, settings, mark=mark, composite=drawing.compare or drawing.paste)

@@ -94,9 +94,8 @@ class Animator:
 
     def _record(self, order: Order) -> Record:
         inputs = {"reference": order.reference, "driving": order.driving}
-        dtype = str(self.pipe.unet.dtype).removeprefix("torch.")
         settings = {"seed": order.seed, "steps": order.steps, "preset": order.preset, "start": order.start}
-        return record_of(self.pipe, inputs, {**settings, "dtype": dtype}, mark="spread")
+        return record_of(self.pipe, inputs, settings, mark="spread")
 
     def _windows(self) -> dict[str, Any]:
         """Where frames do not see each other, small windows give the same frames, sooner."""

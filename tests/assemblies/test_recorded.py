@@ -20,13 +20,15 @@ def test_weights_are_those_of_the_files_that_were_loaded(nano: AniFaceDiffPipeli
     assert nano.folder is not None
     assert record.model.weights == fingerprint(nano.folder, "*.safetensors")
     assert record.inputs == {"reference": fingerprint(tmp_path / "a.png")}
-    assert record.settings == {"seed": 1, "steps": nano.config["num_inference_steps"], "start": nano.config["start"]}
+    own = {"steps": nano.config["num_inference_steps"], "start": nano.config["start"], "dtype": "float32"}
+    assert record.settings == {"seed": 1, **own}
     assert record.mark is None
     assert record_of(AniFaceDiffPipeline.untrained(image_size=32), {}, {}, mark=None).model.weights is None
 
 
 def test_what_was_chosen_goes_before_what_suits(nano: AniFaceDiffPipeline):
-    assert record_of(nano, {}, {"steps": 3, "start": "noise"}, mark="m").settings == {"steps": 3, "start": "noise"}
+    chosen = {"steps": 3, "start": "noise"}
+    assert record_of(nano, {}, chosen, mark="m").settings == {**chosen, "dtype": "float32"}
     assert "steps" not in record_of(nano, {}, {"preset": "fast"}, mark="m").settings  # a preset has its own
 
 

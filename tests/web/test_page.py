@@ -129,6 +129,8 @@ def test_stopping_gives_the_turn_to_the_next_in_line(site: Site, browser: Callab
     says(first, "Stopped")
     expect(first.locator("#animate")).to_be_enabled()
     says(second, "The face was found in 2 of 2 frames")
+    wait_until(lambda: not site.studio.busy)
+    assert not site.studio.busy
     first.close()
     second.close()
 
@@ -136,6 +138,7 @@ def test_stopping_gives_the_turn_to_the_next_in_line(site: Site, browser: Callab
 def test_closing_the_tab_frees_the_turn(site: Site, browser: Callable[[], Page]):
     begun(browser(), site).close()
     wait_until(lambda: not site.studio.busy)
+    assert not site.studio.busy
 
 
 def begun(page: Page, site: Site) -> Page:
