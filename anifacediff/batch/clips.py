@@ -3,22 +3,19 @@
 import warnings
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
-from anifacediff import registry
 from anifacediff.assemblies.exchange import UntrainedWarning
+from anifacediff.assemblies.face_finder import FaceFinder
 from anifacediff.assemblies.pipeline import AnimationPipeline
 from anifacediff.assemblies.recorded import record_of
 from anifacediff.batch.rows import Row
-from anifacediff.errors import InputError
-from anifacediff.geometry.contracts import LandmarkedModel
 from anifacediff.geometry.faces import FaceParameters
 from anifacediff.media.images import read_image
 from anifacediff.media.video import VideoSource
 from anifacediff.media.writer import VideoWriter
 from anifacediff.provenance import Record, SpreadMark
 from anifacediff.sampling import sampling_options
-from anifacediff.tracking import Tracker, default_tracker, read_motion, track_clip, track_image
+from anifacediff.tracking import Tracker, default_tracker, read_motion
 from anifacediff.tracking.motion_files import SUFFIX as MOTION_SUFFIX
 
 
@@ -42,19 +39,10 @@ class PipelineClips:
             warnings.warn(f"No trained weights: {', '.join(pipe.untrained_parts)}.", UntrainedWarning, stacklevel=2)
         self._pipe = pipe
         self._mark = SpreadMark() if provenance else None
-        self._tracker = default_tracker() if tracker is None else tracker
-        model = registry.morphable_models[pipe.config["morphable_model"]]()
-        if not isinstance(model, LandmarkedModel):
-            raise InputError(f"morphable_model: {type(model).__name__} has no landmarks and cannot be fitted.")
-        self._faces: dict[str, Any] = {
-            "tracker": self._tracker,
-            "model": model,
-            "margin": pipe.config["crop_margin"],
-            "image_size": max(256, pipe.config["image_size"]),
-        }
+        self._finder = FaceFinder.of(pipe, default_tracker() if tracker is None else tracker)
 
     def __call__(self, row: Row, path: Path) -> None:
-        reference = track_image(read_image(row.reference), **self._faces)
+        reference = self._finder.in_picture(read_image(row.reference))
         driving, fps, sound = self._driver(row.driving)
         options = sampling_options(self._pipe, row.preset, row.steps)
         notes = None if self._mark is None else self._record(row)
@@ -67,7 +55,7 @@ class PipelineClips:
         """The driver's motion, its speed, and where its sound is: of a clip, or of a motion tracked before."""
         if path.suffix.lower() != MOTION_SUFFIX:
             source = VideoSource(path)
-            return track_clip(source, **self._faces).parameters, source.fps, path
+            return self._finder.in_clip(source).parameters, source.fps, path
         motion = read_motion(path)
         motion.check_model(self._pipe.config["morphable_model"])
         return motion.clip.parameters, motion.fps, None

@@ -11,22 +11,21 @@ from jaxtyping import UInt8
 from PIL import Image, ImageDraw
 
 from anifacediff.assemblies.exchange import UntrainedWarning
+from anifacediff.assemblies.face_finder import FaceFinder
 from anifacediff.assemblies.pipeline import AnimationPipeline
 from anifacediff.assemblies.recorded import record_of
-from anifacediff.errors import InputError
 from anifacediff.geometry.contracts import LandmarkedModel
 from anifacediff.geometry.faces import FaceParameters
 from anifacediff.media import VideoSource, VideoWriter, read_image
 from anifacediff.provenance import Record, SpreadMark
 from anifacediff.sampling import sampling_options
-from anifacediff.tracking import TrackedClip, Tracker, track_clip, track_image
+from anifacediff.tracking import TrackedClip, Tracker
 from anifacediff.tracking.fit import projected_landmarks
 from anifacediff.web.clip import frames_within, open_clip
 from anifacediff.web.order import Order, Progress, Tell
 
 Picture = UInt8[np.ndarray, "_ _ 3"]
 
-_PREVIEW = 256  # height and width in pixels of the pictures that are shown, at least
 _WINDOW = 4  # frames
 _DOT = 1.5  # radius in pixels of a landmark
 _DOT_COLOUR = (64, 255, 160)
@@ -61,18 +60,11 @@ class Animator:
         screen("Opening the clip")
         clip = open_clip(order.driving, self.longest, screen.again)
         options = {**sampling_options(self.pipe, order.preset, order.steps), **self._windows()}
-        model = _landmarked(self.pipe)
-        size = max(_PREVIEW, int(self.pipe.config["image_size"]))
-        how: dict[str, Any] = {
-            "tracker": self.tracker,
-            "model": model,
-            "margin": self.pipe.config["crop_margin"],
-            "image_size": size,
-        }
+        finder = FaceFinder.of(self.pipe, self.tracker)
         screen("Looking for the face in the picture")
-        reference = track_image(picture, face=order.face, **how)
-        screen("The face in the picture is found", avatar=_marked(reference.image, model, reference.parameters))
-        driving = track_clip(self._watched(clip, screen), face=order.driving_face, **how)
+        reference = finder.in_picture(picture, face=order.face)
+        screen("The face in the picture is found", avatar=_marked(reference.image, finder.model, reference.parameters))
+        driving = finder.in_clip(self._watched(clip, screen), face=order.driving_face)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UntrainedWarning)  # the page says so
             frames = self.pipe.stream(
@@ -86,7 +78,7 @@ class Animator:
             )
         result = folder / "animated.mp4"
         with VideoWriter(result, clip.fps, audio_from=clip.path, notes=self._record(order)) as writer:
-            for frame, driver in zip(frames, _drivers(clip, driving, model, size), strict=True):
+            for frame, driver in zip(frames, _drivers(clip, driving, finder), strict=True):
                 writer.write(frame.image)
                 screen("Drawing", driver=driver, control=frame.control, result=frame.image)
         number, unseen = len(driving.parameters), len(driving.report.missing)
@@ -132,17 +124,11 @@ class _Screen:
         self("Drawing", done / total)
 
 
-def _landmarked(pipe: AnimationPipeline) -> LandmarkedModel:
-    model = pipe.alignment.morphable_model
-    if not isinstance(model, LandmarkedModel):
-        raise InputError(f"model: a {type(model).__name__} has no landmarks, so that no face can be tracked with it.")
-    return model
-
-
-def _drivers(clip: VideoSource, driving: TrackedClip, model: LandmarkedModel, size: int) -> Iterator[Picture]:
+def _drivers(clip: VideoSource, driving: TrackedClip, finder: FaceFinder) -> Iterator[Picture]:
     """The driver's face in every frame, with what was found of it."""
     for number, frame in enumerate(clip):
-        yield _marked(driving.crop_at(number).apply(frame, size), model, driving.parameters[number : number + 1])
+        picture = driving.crop_at(number).apply(frame, finder.image_size)
+        yield _marked(picture, finder.model, driving.parameters[number : number + 1])
 
 
 def _marked(picture: Picture, model: LandmarkedModel, parameters: FaceParameters) -> Picture:

@@ -3,6 +3,7 @@
 import json
 from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
@@ -104,12 +105,11 @@ def test_the_name_of_a_model_follows_its_files(tmp_path: Path) -> None:
 def test_an_untrained_pipeline_is_told_and_a_face_model_without_landmarks_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from anifacediff import registry
     from anifacediff.assemblies import AniFaceDiffPipeline
     from anifacediff.assemblies.exchange import UntrainedWarning
     from anifacediff.errors import InputError
 
     pipe = AniFaceDiffPipeline.untrained()
-    monkeypatch.setattr(registry, "morphable_models", {"parametric": object})
+    monkeypatch.setattr(pipe, "alignment", SimpleNamespace(morphable_model=object()))
     with pytest.raises(InputError, match="no landmarks"), pytest.warns(UntrainedWarning, match="vae"):
         PipelineClips(pipe)
