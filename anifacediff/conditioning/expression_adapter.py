@@ -202,11 +202,16 @@ class ExpressionAttnProcessor(AttachedProcessor):
             )
         context = hidden_states if context is None else context
         tokens = tokens.to(hidden_states.dtype)
-        query = split_heads(attn.to_q(hidden_states), attn.heads)
         key, value = (split_heads(project(context), attn.heads) for project in (attn.to_k, attn.to_v))
+        added_key, added_value = (
+            split_heads(project(tokens), attn.heads).expand(rows, -1, -1, -1)
+            for project in (self.projection.to_k_expression, self.projection.to_v_expression)
+        )
+        # One key has all the attention of every query. Training needs the queries: DDP waits for their gradients.
+        if mask is None and key.shape[2] == added_key.shape[2] == 1 and not torch.is_grad_enabled():
+            return project_out(attn, value + self.adapter.scale * added_value).expand_as(hidden_states)
+        query = split_heads(attn.to_q(hidden_states), attn.heads)
         bias = attention_bias(attn, mask, context.shape[1], rows)
         states = F.scaled_dot_product_attention(query, key, value, attn_mask=bias)
-        key = split_heads(self.projection.to_k_expression(tokens), attn.heads).expand(rows, -1, -1, -1)
-        value = split_heads(self.projection.to_v_expression(tokens), attn.heads).expand(rows, -1, -1, -1)
-        states = states + self.adapter.scale * F.scaled_dot_product_attention(query, key, value)
-        return project_out(attn, states)
+        added = F.scaled_dot_product_attention(query, added_key, added_value)
+        return project_out(attn, states + self.adapter.scale * added)

@@ -6,6 +6,7 @@ from diffusers import UNet2DConditionModel
 from jaxtyping import TypeCheckError
 from torch import nn
 
+from anifacediff.attachment import spatial_attention
 from anifacediff.conditioning.expression_adapter import ExpressionAdapter
 from anifacediff.errors import AttachmentError, CheckpointError, InputError, ShapeError
 
@@ -60,6 +61,25 @@ def test_one_row_serves_all_frames(unet: UNet2DConditionModel, adapter: Expressi
     with adapter.attach(unet):
         one, all_frames = run(unet, adapter(expression)), run(unet, adapter(expression.expand(4, -1)))
     torch.testing.assert_close(one, all_frames)
+
+
+def test_a_single_key_needs_no_query(unet: UNet2DConditionModel):
+    torch.manual_seed(1)
+    adapter = ExpressionAdapter.for_unet(unet, expression_dim=10)
+    for parameter in adapter.parameters():
+        nn.init.normal_(parameter, std=0.2)
+    condition = adapter(torch.randn(4, 10))
+    queries: list[object] = []
+    for layer in spatial_attention(unet, "attn2").values():
+        layer.to_q.register_forward_hook(lambda *call: queries.append(call))
+    with adapter.attach(unet):
+        attended = run(unet, condition)
+        assert queries
+        queries.clear()
+        with torch.no_grad():
+            alone = run(unet, condition)
+        assert not queries
+    torch.testing.assert_close(alone, attended)
 
 
 def test_guidance_leaves_the_unconditional_half_alone(unet: UNet2DConditionModel, adapter: ExpressionAdapter):
