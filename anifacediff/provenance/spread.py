@@ -18,7 +18,8 @@ from anifacediff.shapes import Float, Tensor, UInt8
 OPEN_KEY = "anifacediff open mark 1"
 """The key of the mark that everyone can find, and therefore also remove."""
 
-_MOST = 1.98  # root mean square of the change in grey levels, which rounding makes 2.00: 42.1 dB
+_MOST = 2.005  # root mean square of the change in grey levels: 42.09 dB
+_LESS = 0.995
 _BOUND = 3.178  # by which chance may exceed a normal deviate, see Pattern.agreement
 _LUMA = (0.299, 0.587, 0.114)
 
@@ -52,9 +53,8 @@ class SpreadMark:
         pattern = self._pattern.drawn(bottom - top, right - left)
         for frame in marked[:, top:bottom, left:right]:  # alone, so that others do not change how it is rounded
             levels = torch.from_numpy(frame.astype(np.float32))
-            change = _visible_from(_luma(levels)) * pattern
-            change *= (_MOST / change.square().mean().sqrt().clamp(min=1e-12)).clamp(max=1)
-            frame[:] = (levels + change[..., None]).round().clamp(0, 255).numpy().astype(np.uint8)
+            change = _limited(_visible_from(_luma(levels)) * pattern)
+            frame[:] = (levels + change[..., None]).clamp(0, 255).numpy().astype(np.uint8)
         return marked
 
     def detect(self, frames: Iterable[UInt8[np.ndarray, "h w 3"]]) -> MarkEvidence:
@@ -93,6 +93,16 @@ def _visible_from(luma: Float[Tensor, "h w"]) -> Float[Tensor, "h w"]:
     mean, square = (mean_around(each, reach, reach) for each in (around, around.square()))
     deviation = (square - mean.square()).clamp(min=0).sqrt()
     return (1 + deviation / 10).clamp(max=4)
+
+
+def _limited(change: Float[Tensor, "h w"]) -> Float[Tensor, "h w"]:
+    """Round to whole grey levels, weakened as far as the mark would change more than it may."""
+    change = change * (_MOST / change.square().mean().sqrt().clamp(min=1e-12)).clamp(max=1)
+    rounded = change.round()
+    while rounded.square().mean().sqrt() > _MOST:
+        change = change * _LESS
+        rounded = change.round()
+    return rounded
 
 
 def _mean_luma(frames: Iterable[UInt8[np.ndarray, "h w 3"]]) -> Float[Tensor, "h w"]:

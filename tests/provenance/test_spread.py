@@ -56,7 +56,7 @@ def psnr(old: Clip, new: Clip) -> float:
 @given(st.integers(0, 99), st.integers(8, 150), st.integers(8, 150), st.sampled_from([2, 14, 90]))
 def test_every_marked_frame_is_42_db_from_what_it_was(seed: int, height: int, width: int, cells: int):
     clip = drawn(2, height, width, seed=seed, cells=cells)
-    assert psnr(clip, SpreadMark().embed(clip)) >= 42
+    assert psnr(clip, SpreadMark().embed(clip)) >= 42.08
 
 
 def test_black_and_white_are_clipped_and_do_not_wrap():
