@@ -10,7 +10,8 @@ from anifacediff.errors import InputError
 from anifacediff.geometry.contracts import LandmarkedModel
 from anifacediff.shapes import UInt8
 from anifacediff.tracking.contracts import Tracker
-from anifacediff.tracking.track import TrackedClip, TrackedImage, track_clip, track_image
+from anifacediff.tracking.track import track_clip, track_image
+from anifacediff.tracking.tracked import TrackedClip, TrackedImage
 
 _SMALLEST = 256
 

@@ -12,7 +12,7 @@ from anifacediff.assemblies.pipeline import AnimationPipeline
 from anifacediff.errors import InputError
 from anifacediff.geometry.faces import FaceParameters
 from anifacediff.media.paste import FEATHER, PasteBack
-from anifacediff.tracking.track import TrackedImage
+from anifacediff.tracking.tracked import TrackedImage
 
 
 @dataclass(frozen=True)

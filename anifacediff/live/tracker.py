@@ -13,8 +13,8 @@ from anifacediff.media.crop import SquareCrop
 from anifacediff.shapes import Float, Tensor
 from anifacediff.tracking import DetectedFace, LandmarkFit, Tracker, track_faces
 from anifacediff.tracking.estimates import Estimates, joined, reads
+from anifacediff.tracking.follower import FaceFollower
 from anifacediff.tracking.smoothing import along_frames
-from anifacediff.tracking.track import FaceFollower
 
 
 @dataclass(frozen=True)

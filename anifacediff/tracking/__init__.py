@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from anifacediff.tracking.shots import Shot as Shot
     from anifacediff.tracking.smoothing import smooth_parameters as smooth_parameters
     from anifacediff.tracking.smoothing import smooth_signal as smooth_signal
-    from anifacediff.tracking.track import TrackedClip as TrackedClip
-    from anifacediff.tracking.track import TrackedImage as TrackedImage
-    from anifacediff.tracking.track import TrackingReport as TrackingReport
     from anifacediff.tracking.track import track_clip as track_clip
     from anifacediff.tracking.track import track_faces as track_faces
     from anifacediff.tracking.track import track_image as track_image
+    from anifacediff.tracking.tracked import TrackedClip as TrackedClip
+    from anifacediff.tracking.tracked import TrackedImage as TrackedImage
+    from anifacediff.tracking.tracked import TrackingReport as TrackingReport
 else:
     from anifacediff.exports import lazy_exports
 
@@ -47,13 +47,7 @@ else:
             "retime": ("retimed",),
             "shots": ("Shot",),
             "smoothing": ("smooth_parameters", "smooth_signal"),
-            "track": (
-                "TrackedClip",
-                "TrackedImage",
-                "TrackingReport",
-                "track_clip",
-                "track_faces",
-                "track_image",
-            ),
+            "track": ("track_clip", "track_faces", "track_image"),
+            "tracked": ("TrackedClip", "TrackedImage", "TrackingReport"),
         },
     )

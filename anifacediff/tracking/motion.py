@@ -15,7 +15,7 @@ from anifacediff.geometry.perspective import Perspective
 from anifacediff.media.crop import SquareCrop
 from anifacediff.shapes import Tensor, check_finite, check_shape
 from anifacediff.tracking.shots import Shot
-from anifacediff.tracking.track import TrackedClip, TrackingReport
+from anifacediff.tracking.tracked import TrackedClip, TrackingReport
 
 _FORMAT = 1
 _CAMERAS: Mapping[str, type[WeakPerspective] | type[Perspective]] = {

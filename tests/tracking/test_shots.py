@@ -8,8 +8,9 @@ from linear_head import LinearHead
 from anifacediff.errors import InputError
 from anifacediff.geometry.faces import WeakPerspective
 from anifacediff.tracking import DetectedFace, smooth_signal, track_clip, track_faces
+from anifacediff.tracking.gaps import Missing
 from anifacediff.tracking.shots import shot_spans
-from anifacediff.tracking.track import Missing, TrackedClip
+from anifacediff.tracking.tracked import TrackedClip
 
 HEAD = LinearHead()
 DARK, LIGHT = np.full((200, 300, 3), 30, np.uint8), np.full((200, 300, 3), 220, np.uint8)

@@ -11,7 +11,7 @@ from anifacediff.errors import InputError, NoFaceError, SeveralFacesError, Shape
 from anifacediff.geometry.faces import FaceParameters, WeakPerspective
 from anifacediff.media.crop import SquareCrop
 from anifacediff.tracking import DetectedFace, ManualTracker, track_clip, track_faces, track_image
-from anifacediff.tracking.track import Missing
+from anifacediff.tracking.gaps import Missing
 
 HEAD = LinearHead()
 IMAGE = np.random.default_rng(0).integers(0, 256, (200, 300, 3), dtype=np.uint8)

@@ -11,7 +11,7 @@ from jaxtyping import UInt8
 
 from anifacediff.geometry.morphable import rotation_matrix
 from anifacediff.shapes import Float, Tensor
-from anifacediff.tracking.track import TrackedClip
+from anifacediff.tracking.tracked import TrackedClip
 from anifacediff.training.preparation.settings import Limits
 
 Fault = Literal["missing", "misfit", "pose", "small", "blurred"]

@@ -22,7 +22,8 @@ from anifacediff.media.video import VideoSource
 from anifacediff.registry import registry
 from anifacediff.shapes import Float, Tensor
 from anifacediff.tracking.contracts import Tracker
-from anifacediff.tracking.track import TrackedClip, track_clip
+from anifacediff.tracking.track import track_clip
+from anifacediff.tracking.tracked import TrackedClip
 from anifacediff.training.preparation.reports import FOLDER as NOTES
 from anifacediff.training.preparation.reports import REASONS, VideoReport, reason_of
 from anifacediff.training.preparation.screening import clips, faults, sharpness

@@ -9,7 +9,7 @@ from prepared_clips import SIZE, small_pipeline, some_parameters
 from anifacediff.assemblies import AnimateAnyonePipeline, MagicPortraitPipeline, MIMAFacePipeline
 from anifacediff.assemblies.pipeline import AnimationPipeline
 from anifacediff.media.crop import SquareCrop
-from anifacediff.tracking.track import TrackedImage
+from anifacediff.tracking.tracked import TrackedImage
 from anifacediff.training.full.examples import Examples
 from anifacediff.training.full.model import TrainedAssembly
 from anifacediff.training.full.recipes import recipe_for

@@ -7,7 +7,7 @@ import torch
 from anifacediff.errors import InputError
 from anifacediff.geometry import Box, FaceParameters, WeakPerspective
 from anifacediff.media.crop import SquareCrop
-from anifacediff.tracking.track import TrackedClip, TrackingReport
+from anifacediff.tracking.tracked import TrackedClip, TrackingReport
 from anifacediff.training.preparation.screening import Fault, clips, faults, head_turn, sharpness
 from anifacediff.training.preparation.settings import Limits, Preparation
 

@@ -9,7 +9,7 @@ from jaxtyping import UInt8
 from anifacediff.errors import InputError, NoFaceError
 from anifacediff.shapes import Float, Tensor
 from anifacediff.tracking.smoothing import smooth_signal
-from anifacediff.tracking.track import TrackedClip
+from anifacediff.tracking.tracked import TrackedClip
 from anifacediff_mediapipe.faces import MediapipeFace
 from anifacediff_mediapipe.tracker import MediapipeTracker
 
