@@ -32,6 +32,20 @@ class Clip(Conditions, Denoiser, Protocol):
 
 
 @runtime_checkable
+class Chain(Conditions, Protocol):
+    """Predicts part after part, each of which continues the one before; see :mod:`anifacediff.sampling.chained`."""
+
+    def begin(self, previous: Float[Tensor, "k c h w"], frames: Sequence[int]) -> Denoiser:
+        """Make the denoiser of one part; the parts before it are finished.
+
+        Args:
+            previous: the clean latents that it begins with; k is 0 for the first.
+            frames: the numbers of its frames.
+        """
+        ...
+
+
+@runtime_checkable
 class LiveClip(Clip, Protocol):
     """A clip whose frames can be replaced by others, as they come."""
 

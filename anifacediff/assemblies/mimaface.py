@@ -13,7 +13,7 @@ from diffusers.models.unets.unet_motion_model import UNetMotionModel
 from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
 from transformers import CLIPVisionModelWithProjection
 
-from anifacediff.assemblies.clip import Conditions, StockDenoiser, evaluate, guided
+from anifacediff.assemblies.clip import Chain, Conditions, StockDenoiser, evaluate, guided
 from anifacediff.assemblies.exchange import Reference
 from anifacediff.assemblies.parts import seeded, small_networks, widen_input
 from anifacediff.assemblies.pipeline import AnimationPipeline, Autoencoder, Layout
@@ -294,7 +294,7 @@ class MIMAFacePipeline(AnimationPipeline):
         Raises:
             InputError: for a closed loop, which such a chain cannot be.
         """
-        assert isinstance(clip, MIMAFaceConditions)
+        assert isinstance(clip, Chain)
         if layout.closed_loop:
             raise InputError("closed_loop: clips that continue each other have no closed order; leave it off.")
         chain = ClipChain(layout.num_frames, layout.window_size, layout.overlap)

@@ -21,7 +21,7 @@ from diffusers.models.unets.unet_motion_model import UNetMotionModel
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 from PIL import Image
 
-from anifacediff.assemblies.cached_clip import CachedClip
+from anifacediff.assemblies.cached_clip import cached
 from anifacediff.assemblies.clip import Clip, Conditions
 from anifacediff.assemblies.exchange import AnimationOutput, GeneratedFrame, Reference, UntrainedWarning
 from anifacediff.assemblies.loading import load_components, load_scheduler, local_folder, read_index
@@ -354,7 +354,7 @@ class AnimationPipeline(DiffusionPipeline):
             "on_window": on_window,
         }
         if cache_interval != 1:
-            clip = CachedClip(clip, self.unet, cache_interval)
+            clip = cached(clip, self.unet, cache_interval)
         layout = Layout(num_frames, window_size, overlap, closed_loop)
         frames = self.finish(self.denoise(clip, layout, options), clip)
         return frames if mark is None else (frame.marked(mark) for frame in frames)

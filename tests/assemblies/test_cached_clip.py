@@ -1,4 +1,4 @@
-"""The feature cache in whole pipelines: streamed, in the closed order, and refused where windows do not overlap."""
+"""The feature cache in whole pipelines: streamed, in the closed order, and in chains of clips."""
 
 from functools import partial
 from typing import Any
@@ -10,10 +10,13 @@ from diffusers import DPMSolverMultistepScheduler
 from portraits import arrays, faces, portrait, stir
 
 from anifacediff.assemblies.anifacediff import AniFaceDiffPipeline
-from anifacediff.assemblies.cached_clip import CachedClip
+from anifacediff.assemblies.cached_clip import CachedChain, CachedClip, cached
+from anifacediff.assemblies.clip import Chain, Clip
 from anifacediff.assemblies.mimaface import MIMAFacePipeline
+from anifacediff.backbone.feature_cache import FeatureCache
 from anifacediff.errors import InputError
 from anifacediff.sampling import FrameNoise, denoise_clip, open_windows, stream_latents
+from anifacediff.sampling.chained import ClipChain, stream_chained
 
 SIZE = 64
 pytestmark = pytest.mark.filterwarnings("ignore::anifacediff.assemblies.exchange.UntrainedWarning")
@@ -49,7 +52,9 @@ def test_streaming_with_a_cache_changes_no_bit(pipe: AniFaceDiffPipeline, guidan
     options: dict[str, Any] = {"windows": windows, "noise": noise, "num_steps": 4}
 
     def clip() -> CachedClip:
-        return CachedClip(pipe.prepare(portrait(pipe), faces(pipe, 7), guidance), pipe.unet, 2)
+        clip = cached(pipe.prepare(portrait(pipe), faces(pipe, 7), guidance), pipe.unet, 2)
+        assert isinstance(clip, CachedClip)
+        return clip
 
     scheduler = DPMSolverMultistepScheduler()
     streamed = torch.cat(list(stream_latents(clip(), scheduler, **options)))
@@ -70,13 +75,16 @@ def test_the_closed_order_knows_the_cache(pipe: AniFaceDiffPipeline):
 
 
 def test_nothing_is_held_for_finished_frames(pipe: AniFaceDiffPipeline):
-    clip = CachedClip(pipe.prepare(portrait(pipe), faces(pipe, 7), 1.0), pipe.unet, 3)
+    cache = FeatureCache(pipe.unet, interval=3)
+    conditions = pipe.prepare(portrait(pipe), faces(pipe, 7), 1.0)
+    assert isinstance(conditions, Clip)
+    clip = CachedClip(conditions, cache)
     noise = FrameNoise(0, (4, SIZE // 8, SIZE // 8))
     done = 0
     for latents in stream_latents(clip, pipe.scheduler, windows=open_windows(7, 4, 1), noise=noise, num_steps=2):
         clip.forget(range(done, done + len(latents)))
         done += len(latents)
-    assert clip.held == 0
+    assert len(cache) == 0
 
 
 def test_another_scheduler_for_one_clip(pipe: AniFaceDiffPipeline):
@@ -92,8 +100,44 @@ def test_another_scheduler_for_one_clip(pipe: AniFaceDiffPipeline):
     assert not np.array_equal(generate(pipe), found)
 
 
-def test_clips_in_a_chain_are_refused():
+@pytest.fixture(scope="module")
+def chained() -> MIMAFacePipeline:
     pipe = MIMAFacePipeline.untrained(image_size=SIZE)
-    with pytest.raises(InputError, match="cache_interval: a MIMAFaceConditions is denoised clip after clip"):
-        pipe.stream(portrait(pipe), faces(pipe, 3), cache_interval=2)
-    assert len(list(pipe.stream(portrait(pipe), faces(pipe, 3), num_inference_steps=1))) == 3
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def test_clips_in_a_chain_have_a_cache(chained: MIMAFacePipeline):
+    options: dict[str, Any] = {"num_inference_steps": 3, "window_size": 4, "overlap": 1}
+    whole, same, every_other = (
+        arrays(chained(portrait(chained), faces(chained, 9), cache_interval=interval, **options))
+        for interval in (1, 1, 2)
+    )
+    assert np.array_equal(same, whole)
+    assert not np.array_equal(every_other, whole)
+    np.testing.assert_allclose(every_other.astype(float), whole, atol=60)
+
+
+def test_a_chain_holds_features_of_one_clip_at_a_time(chained: MIMAFacePipeline):
+    cache = FeatureCache(chained.unet, interval=3)
+    conditions = chained.prepare(portrait(chained), faces(chained, 20), 1.0)
+    assert isinstance(conditions, Chain)
+    held: list[int] = []
+    noise = FrameNoise(0, (4, SIZE // 8, SIZE // 8))
+    chain = ClipChain(20, 4, 1)
+    begin = CachedChain(conditions, cache).begin
+    for _ in stream_chained(begin, chained.scheduler, chain=chain, noise=noise, num_steps=2):
+        held.append(len(cache))
+    assert held == [1] * len(chain)
+
+
+def test_other_conditions_are_refused(pipe: AniFaceDiffPipeline):
+    class Still:
+        def control(self, frame: int) -> np.ndarray:
+            return np.zeros((8, 8, 3), np.uint8)
+
+        def forget(self, frames: range) -> None:
+            pass
+
+    with pytest.raises(InputError, match="cache_interval: a Still is denoised neither in windows nor"):
+        cached(Still(), pipe.unet, 2)
