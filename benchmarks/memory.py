@@ -3,8 +3,8 @@
 Loops the bundled clip to each length, runs the command on it with nano in a process of its own,
 and prints the largest resident memory of each and the ratio to the first. Until a window stands at every step, a longer
 clip has more frames in flight: that is reached after about 20 frames a step. ``--size full`` takes AniFaceDiff at
-Stable Diffusion 1.5's size with random weights, stored in bfloat16 (5 GB in the folder of temporary files); options
-that are not known here are the command's::
+Stable Diffusion 1.5's size with random weights, stored in the precision of ``--dtype`` (5 GB in the folder of temporary
+files in bfloat16, 10 in float32); options that are not known here are the command's::
 
     python benchmarks/memory.py [--frames 50 400] [--steps 20]
     python benchmarks/memory.py --size full --image-size 256 --frames 8 24 --steps 2 --preset fast
@@ -34,11 +34,12 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--size", choices=["nano", "full"], default="nano")
     parser.add_argument("--image-size", type=int, default=256, help="of the full size")
+    parser.add_argument("--dtype", choices=["bfloat16", "float32"], default="bfloat16", help="of the full size")
     options, others = parser.parse_known_args()
     with TemporaryDirectory() as folder:
         if options.size == "full":
-            model = full_size(Path(folder, "model"), options.image_size)
-            others = [*others, "--model", str(model), "--dtype", "bfloat16"]
+            model = full_size(Path(folder, "model"), options.image_size, getattr(torch, options.dtype))
+            others = [*others, "--model", str(model), "--dtype", options.dtype]
         print("frames  peak MiB  ratio  seconds")
         first = None
         for frames in options.frames:
@@ -48,9 +49,9 @@ def main() -> None:
             print(f"{frames:6}  {peak:8.0f}  {peak / first:5.3f}  {time.perf_counter() - start:7.0f}", flush=True)
 
 
-def full_size(folder: Path, image_size: int) -> Path:
-    torch.set_default_dtype(torch.bfloat16)
-    FULL_SIZE["anifacediff"](image_size).to(dtype=torch.bfloat16).save_pretrained(folder)
+def full_size(folder: Path, image_size: int, dtype: torch.dtype) -> Path:
+    torch.set_default_dtype(dtype)
+    FULL_SIZE["anifacediff"](image_size).to(dtype=dtype).save_pretrained(folder)
     return folder
 
 

@@ -30,7 +30,7 @@ from anifacediff.backbone.temporal import check_window, normalise_per_frame
 from anifacediff.backbone.temporal import frame_norm_groups as frame_norm_groups_of
 from anifacediff.checkpoint import unmap
 from anifacediff.conditioning.contracts import ControlRenderer
-from anifacediff.errors import CheckpointError, InputError, ShapeError
+from anifacediff.errors import AttachmentError, CheckpointError, InputError, ShapeError
 from anifacediff.geometry.faces import FaceParameters
 from anifacediff.media.pictures import to_pictures
 from anifacediff.provenance.contracts import Mark
@@ -179,7 +179,16 @@ class AnimationPipeline(DiffusionPipeline):
 
         Args:
             options: of ``torch.compile``, such as ``mode`` and ``backend``.
+
+        Raises:
+            AttachmentError: if diffusers' offload is switched on, whose hooks cannot be compiled; model offload may
+                be switched on after compiling.
         """
+        if any(hasattr(module, "_hf_hook") for module in self.unet.modules()):
+            raise AttachmentError(
+                "compile_denoiser: the hooks of diffusers' offload are on the denoiser, and cannot be compiled. Call "
+                "it before enable_model_cpu_offload; sequential offload cannot be compiled at all."
+            )
         settings: dict[str, Any] = {"dynamic": False, "fullgraph": True, **options}
         # Its own compile() would take in the hooks of what is attached, which break the graph.
         vars(self.unet)["forward"] = torch.compile(self.unet.forward, **settings)

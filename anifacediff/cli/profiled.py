@@ -4,6 +4,7 @@ import json
 import os
 import platform
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -24,6 +25,7 @@ from anifacediff.geometry.faces import FaceParameters
 from anifacediff.media import VideoWriter, to_pictures, write_image
 from anifacediff.profiling import FULL_SIZE, Profile, profile_clip
 from anifacediff.profiling.picture import profile_picture
+from anifacediff.provenance import SpreadMark
 from anifacediff.tracking import track_clip, track_image
 
 _FPS = 8
@@ -111,9 +113,15 @@ def measure(choice: Choice, *, frames: int, steps: int, guidance: float | None, 
         reference = track_image(scene.portrait.image, **options)
         return reference, track_clip(to_pictures(scene.driving_images), **options).parameters
 
-    with TemporaryDirectory() as folder, VideoWriter(Path(folder, "out.mp4"), _FPS) as writer:
+    with TemporaryDirectory() as folder:
         profile = profile_clip(
-            pipe, track, writer.write, num_inference_steps=steps, guidance_scale=guidance, compiled=compiled
+            pipe,
+            track,
+            partial(VideoWriter, Path(folder, "out.mp4"), _FPS),
+            num_inference_steps=steps,
+            guidance_scale=guidance,
+            mark=SpreadMark(),
+            compiled=compiled,
         )
     clip = {"assembly": type(pipe).__name__, "model": choice.told, "frames": frames, "steps": steps, "image_size": size}
     scale = pipe.usual_guidance if guidance is None else guidance

@@ -2,7 +2,9 @@
 
 import warnings
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import asdict, dataclass
+from typing import Protocol, TypeAlias
 
 import numpy as np
 
@@ -12,9 +14,20 @@ from anifacediff.geometry.faces import FaceParameters
 from anifacediff.profiling.floors import counted_work, matmul_rate
 from anifacediff.profiling.stages import MAPS, watched
 from anifacediff.profiling.stopwatch import OUTSIDE, Spent, Stopwatch
+from anifacediff.provenance.contracts import Mark
 from anifacediff.shapes import UInt8
 
-TRACKING, WRITE = "tracking", "write"
+TRACKING, MARK, WRITE = "tracking", "mark", "write"
+
+
+class Writer(Protocol):
+    """Takes the frames of a clip, such as :class:`~anifacediff.media.VideoWriter`."""
+
+    def write(self, image: UInt8[np.ndarray, "h w 3"], /) -> None: ...
+
+
+Opened: TypeAlias = Callable[[], AbstractContextManager[Writer]]
+"""Opens a writer; what leaving its context takes belongs to writing."""
 
 
 @dataclass(frozen=True)
@@ -63,20 +76,22 @@ class Profile:
 def profile_clip(
     pipe: AnimationPipeline,
     track: Callable[[], tuple[Reference, FaceParameters]],
-    write: Callable[[UInt8[np.ndarray, "h w 3"]], None],
+    open_writer: Opened,
     *,
     num_inference_steps: int,
     guidance_scale: float | None = None,
+    mark: Mark | None = None,
     compiled: bool = False,
 ) -> Profile:
-    """Track, animate and write a clip; before it is timed, once with a single step, whose work is counted.
+    """Track, animate, mark and write a clip; before it is timed, once with a single step, whose work is counted.
 
     Args:
         pipe: the pipeline.
         track: gives the two faces.
-        write: takes the frames of the timed run.
+        open_writer: opens what takes the frames of the timed run.
         num_inference_steps: denoising steps.
         guidance_scale: see :meth:`AnimationPipeline.stream`.
+        mark: left in every frame; none if None.
         compiled: compile the denoiser before the timed run.
     """
     device = pipe.device
@@ -85,35 +100,46 @@ def profile_clip(
         reference, driving = track()
     tracking = watch.spent[TRACKING]
 
-    def run(watch: Stopwatch, steps: int, write: Callable[[UInt8[np.ndarray, "h w 3"]], None]) -> dict[str, Spent]:
+    def run(watch: Stopwatch, steps: int, open_writer: Opened) -> dict[str, Spent]:
         with warnings.catch_warnings(), watched(pipe, watch):
             warnings.simplefilter("ignore", UntrainedWarning)
             frames = pipe.stream(
                 reference, driving, num_inference_steps=steps, guidance_scale=guidance_scale, start="noise"
             )
-            _written(frames, watch, write)
+            _finished(frames, watch, open_writer, mark)
         return watch.spent
 
     with counted_work() as count:
-        counted = run(Stopwatch(device, counter=count), 1, _drop)
+        counted = run(Stopwatch(device, counter=count), 1, _nowhere)
     if compiled:
         pipe.compile_denoiser()
-        run(Stopwatch(device), 1, _drop)
-    spent = {TRACKING: tracking, **run(Stopwatch(device), num_inference_steps, write)}
+        run(Stopwatch(device), 1, _nowhere)
+    spent = {TRACKING: tracking, **run(Stopwatch(device), num_inference_steps, open_writer)}
     rate = matmul_rate(device, pipe.unet.dtype)
     return Profile(tuple(_cost(name, each, counted.get(name, Spent()), rate) for name, each in spent.items()), rate)
 
 
-def _written(
-    frames: Iterable[GeneratedFrame], watch: Stopwatch, write: Callable[[UInt8[np.ndarray, "h w 3"]], None]
-) -> None:
-    for frame in frames:
+def _finished(frames: Iterable[GeneratedFrame], watch: Stopwatch, open_writer: Opened, mark: Mark | None) -> None:
+    with ExitStack() as opened:
         with watch.stage(WRITE):
-            write(frame.image)
+            writer = opened.enter_context(open_writer())
+        for frame in frames:
+            with watch.stage(MARK) if mark is not None else nullcontext():
+                finished = frame if mark is None else frame.marked(mark)
+            with watch.stage(WRITE):
+                writer.write(finished.image)
+        with watch.stage(WRITE):
+            opened.close()
 
 
-def _drop(picture: UInt8[np.ndarray, "h w 3"]) -> None:
-    """Write nothing."""
+class _Nowhere:
+    """Writes nothing."""
+
+    def write(self, image: UInt8[np.ndarray, "h w 3"], /) -> None: ...
+
+
+def _nowhere() -> AbstractContextManager[Writer]:
+    return nullcontext(_Nowhere())
 
 
 def _cost(name: str, spent: Spent, counted: Spent, rate: float) -> StageCost:

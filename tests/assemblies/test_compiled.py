@@ -9,6 +9,7 @@ from portraits import arrays, faces, portrait
 from torch._dynamo.utils import counters
 
 from anifacediff.assemblies import AniFaceDiffPipeline
+from anifacediff.errors import AttachmentError
 
 pytestmark = pytest.mark.filterwarnings("ignore::anifacediff.assemblies.exchange.UntrainedWarning")
 
@@ -39,3 +40,19 @@ def test_one_graph_for_all_windows_and_another_for_a_shorter_clip():
     assert counters["stats"]["unique_graphs"] == 2
     generate(pipe, 5)
     assert counters["stats"]["unique_graphs"] == 2, "whatever the length, a window is a window"
+
+
+def test_under_offload_it_is_refused():
+    pipe = AniFaceDiffPipeline.untrained(image_size=64)
+    pipe.enable_model_cpu_offload(device="cpu")
+    with pytest.raises(AttachmentError, match=r"hooks of diffusers' offload.*before enable_model_cpu_offload"):
+        pipe.compile_denoiser(backend="eager")
+
+
+def test_offload_may_follow():
+    pipe = AniFaceDiffPipeline.untrained(image_size=64)
+    pipe.set_progress_bar_config(disable=True)
+    plain = generate(pipe, 3)
+    pipe.compile_denoiser(backend="eager")
+    pipe.enable_model_cpu_offload(device="cpu")
+    assert np.array_equal(generate(pipe, 3), plain)

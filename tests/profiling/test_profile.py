@@ -1,4 +1,5 @@
 import json
+import time
 
 import numpy as np
 import pytest
@@ -8,20 +9,51 @@ from anifacediff.assemblies.anifacediff import AniFaceDiffPipeline
 from anifacediff.profiling import Profile, StageCost, counted_work, profile_clip
 from anifacediff.profiling.picture import profile_picture
 from anifacediff.profiling.stages import DENOISER
+from anifacediff.provenance import SpreadMark
+
+SLOW = 0.2  # seconds
+
+
+class Written:
+    """Keeps the frames, and takes its time to finish."""
+
+    def __init__(self) -> None:
+        self.pictures: list[np.ndarray] = []
+        self.closed = False
+
+    def __enter__(self) -> "Written":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        time.sleep(SLOW)
+        self.closed = True
+
+    def write(self, image: np.ndarray) -> None:
+        self.pictures.append(image)
 
 
 @pytest.mark.filterwarnings("ignore::anifacediff.assemblies.exchange.UntrainedWarning")
 def test_a_clip_is_timed_and_its_work_counted():
     pipe = AniFaceDiffPipeline.untrained(image_size=64)
-    written: list[np.ndarray] = []
+    written = Written()
     profile = profile_clip(
-        pipe, lambda: (portrait(pipe), faces(pipe, 3)), written.append, num_inference_steps=2, guidance_scale=1.0
+        pipe,
+        lambda: (portrait(pipe), faces(pipe, 3)),
+        lambda: written,
+        num_inference_steps=2,
+        guidance_scale=1.0,
+        mark=SpreadMark(),
     )
-    assert len(written) == 3
+    stream = pipe.stream(portrait(pipe), faces(pipe, 3), num_inference_steps=2, guidance_scale=1.0)
+    assert all(map(np.array_equal, written.pictures, (frame.marked(SpreadMark()).image for frame in stream)))
+    assert len(written.pictures) == 3
+    assert written.closed
     stages = {stage.name: stage for stage in profile.stages}
     assert next(iter(stages)) == "tracking"
     assert list(stages)[-1] == "everything else"
-    assert stages["write"].calls == 3
+    assert stages["mark"].calls == 3
+    assert stages["write"].calls == 5  # opened, three frames, and finished
+    assert stages["write"].seconds > SLOW
     assert stages["write"].floor_seconds is None
     denoiser = stages[DENOISER]
     assert denoiser.flops is not None
