@@ -46,6 +46,8 @@ def check_shape(name: str, tensor: Tensor, expected: str, *sizes: int | None) ->
 
 def check_finite(name: str, tensor: Tensor) -> None:
     """Raise :class:`InputError` if ``tensor`` holds NaN or infinity, saying where the first one is."""
+    if tensor.is_meta:  # has no values
+        return
     bad = ~tensor.isfinite()
     if bool(bad.any()):
         where = tuple(int(index) for index in bad.nonzero()[0])
