@@ -51,6 +51,11 @@ class Examples:
             )
         return Examples(**changed)  # pyright: ignore[reportArgumentType]
 
+    def rounded(self, dtype: torch.dtype) -> "Examples":
+        """The same with pictures, maps and latents in another precision; the faces stay as they are."""
+        changed = self.map(lambda tensor: tensor.to(dtype) if tensor.is_floating_point() else tensor)
+        return replace(changed, parameters=self.parameters)
+
     def encoded(self, encode: Callable[[Tensor], Tensor]) -> "Examples":
         """The same with latents, made of the pictures where they are not kept."""
         if self.latents is not None:
@@ -88,6 +93,10 @@ class Draw:
     def span(self) -> int:
         """How many frames of the video it takes."""
         return (self.frames - 1) * self.stride + 1
+
+    def within(self, frames: int) -> "Draw":
+        """The same, or as many of its frames as a clip of so many has."""
+        return replace(self, frames=min(self.frames, (frames - 1) // self.stride + 1))
 
     def __call__(self, clip: StoredClip, generator: torch.Generator) -> Examples:
         """Draw frames of a clip, and another one as their reference."""

@@ -13,6 +13,7 @@ from anifacediff.assemblies.clip import evaluate
 from anifacediff.assemblies.pipeline import AnimationPipeline
 from anifacediff.backbone.temporal import TemporalModules
 from anifacediff.errors import InputError
+from anifacediff.sampling.denoise import Timestep
 from anifacediff.shapes import Bool, Float, Int, Tensor
 from anifacediff.training.full.examples import Examples
 from anifacediff.training.full.recipe import Recipe
@@ -58,25 +59,23 @@ class TrainedAssembly(nn.Module):
     def forward(
         self,
         noisy: Float[Tensor, "b f c h w"],
-        times: Int[Tensor, "b"],
+        times: Int[Tensor, "b"] | Timestep,
         told: Bool[Tensor, "b"],
         examples: Examples,
     ) -> Float[Tensor, "b f c h w"]:
-        """Predict what the scheduler asks for.
+        """Predict what the scheduler asks for, in float32 whatever the weights are in.
 
         Args:
             noisy: b clips of f frames.
-            times: of each clip.
+            times: of each clip, or one for all.
             told: which clips the denoiser is told everything of.
             examples: what they are drawn from, with latents.
         """
-        sides = [side for side in (told, ~told) if bool(side.any())]
-        predicted = [
-            self._predicted(noisy[side], times[side], examples.map(_rows(side)), side is told) for side in sides
-        ]
-        order = torch.cat([side.nonzero()[:, 0] for side in sides]).argsort()
-        whole = torch.cat(predicted)[order]
-        return whole if bool(told.any()) else whole + self._unheard()
+        dtype = next(weight.dtype for weight in self.parameters() if weight.requires_grad)
+        if dtype == torch.float32:  # or autocast, in the hands of accelerate
+            return self._sorted_out(noisy, times, told, examples)
+        with torch.autocast(noisy.device.type, dtype):  # DeepSpeed rounds the weights, and no one what they meet
+            return self._sorted_out(noisy.to(dtype), times, told, examples.rounded(dtype)).float()
 
     def pipeline(self) -> AnimationPipeline:
         """The assembly, put together again with the weights as they are; this module cannot be used afterwards."""
@@ -132,6 +131,17 @@ class TrainedAssembly(nn.Module):
             return
         for name, weight in self.named_parameters():
             weight.requires_grad_("motion_modules" in name or name.startswith(self.recipe.learned_on_clips))
+
+    def _sorted_out(self, noisy: Tensor, times: Tensor, told: Bool[Tensor, "b"], examples: Examples) -> Tensor:
+        """Predict for the told and for the untold, one after the other."""
+        sides = [side for side in (told, ~told) if bool(side.any())]
+        predicted = [
+            self._predicted(noisy[side], times[side] if times.ndim else times, examples.map(_rows(side)), side is told)
+            for side in sides
+        ]
+        order = torch.cat([side.nonzero()[:, 0] for side in sides]).argsort()
+        whole = torch.cat(predicted)[order]
+        return whole if bool(told.any()) else whole + self._unheard()
 
     def _predicted(self, noisy: Tensor, times: Tensor, examples: Examples, told: bool) -> Tensor:
         conditions = self.recipe.conditions(examples, self.unet, told)

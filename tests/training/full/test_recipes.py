@@ -77,6 +77,23 @@ def test_a_recipe_tells_what_the_pipeline_tells(pipe: AnimationPipeline):
 
 
 @pytest.mark.parametrize("stage", [1, 2])
+def test_weights_in_bfloat16_learn_as_those_in_float32(pipe: AnimationPipeline, stage: int):
+    """DeepSpeed rounds the weights, and nothing else."""
+    picture = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
+    reference = TrackedImage(picture, SquareCrop(SIZE / 2, SIZE / 2, float(SIZE)), some_parameters(1), 0.0)
+    latents = torch.randn(1, FRAMES, 4, SIZE // 8, SIZE // 8, generator=torch.Generator().manual_seed(0))
+    model, examples = TrainedAssembly(recipe_for(pipe), stage), some_examples(pipe, reference, latents[0])
+    for told in (torch.tensor([True]), torch.tensor([False])):
+        with torch.no_grad():
+            expected = model.float()(latents, torch.tensor([300]), told, examples)
+        found = model.bfloat16()(latents, torch.tensor([300]), told, examples)
+        assert found.dtype == torch.float32
+        assert (found - expected).abs().mean() < 0.1 * expected.abs().mean()
+    found.mean().backward()
+    assert any(weight.grad is not None and bool(weight.grad.any()) for weight in model.learned().values())
+
+
+@pytest.mark.parametrize("stage", [1, 2])
 def test_what_a_recipe_names_learns(pipe: AnimationPipeline, stage: int):
     picture = np.zeros((SIZE, SIZE, 3), np.uint8)
     reference = TrackedImage(picture, SquareCrop(SIZE / 2, SIZE / 2, float(SIZE)), some_parameters(1), 0.0)
