@@ -39,15 +39,19 @@ def prepare(
     [bold]anifacediff prepare videos/ -o data --model pipeline --tracker dlib[/bold]
     """
     with reported_errors(debug):
+        import torch
+
         from anifacediff.cli.faces import find_device
         from anifacediff.cli.generate import load_pipeline
         from anifacediff.training.latents import fingerprint
         from anifacediff.training.preparation.reports import Summary, read_reports
         from anifacediff.training.preparation.settings import Limits, Preparation
-        from anifacediff.training.preparation.videos import Studio, find_videos, prepare_videos
+        from anifacediff.training.preparation.videos import Studio, find_videos, prepare_videos, shared_out
 
-        found = find_videos(videos)[share::shares]
-        pipe = load_pipeline(model, assembly, find_device(device))
+        found = shared_out(find_videos(videos), share, shares)
+        pipe = load_pipeline(model, assembly, torch.device("cpu"))
+        pipe.free_reference_parts()  # only renderer and autoencoder are used; the denoiser stays in its file
+        pipe.vae.to(find_device(device))
         preparation = Preparation(
             tracker,
             pipe.config["morphable_model"],

@@ -25,6 +25,9 @@ def test_prepare_reports_what_it_leaves_out(model: Path, tmp_path: Path):
     assert "broken.mp4: left out (unreadable)" in result.output
     report = json.loads((tmp_path / "data" / "report.json").read_text())
     assert report["refused"] == {"unreadable": ["broken.mp4"]}
+    ninth = CliRunner().invoke(app, ["prepare", str(tmp_path / "videos"), *options, "--share", "8", "--shares", "8"])
+    assert ninth.exit_code == 3
+    assert "share" in ninth.output
     again = CliRunner().invoke(app, ["prepare", str(tmp_path / "videos"), *options, "--pose", "30"])
     assert again.exit_code == 3
     assert "another folder" in again.output

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from anifacediff.errors import AniFaceDiffError, InputError, MediaError, NoFaceError, SeveralFacesError
+from anifacediff.training.preparation.writing import appearing
 
 Reason = Literal["unreadable", "no_face", "several_faces", "unusable", "nothing_left"]
 REASONS: Mapping[type[AniFaceDiffError], Reason] = {
@@ -45,11 +46,8 @@ class VideoReport:
 
     def write(self, folder: Path) -> None:
         """Note that the video is finished; the note appears whole."""
-        target = folder / FOLDER / f"{self.key}.json"
-        target.parent.mkdir(exist_ok=True)
-        partial = target.with_suffix(".partial")
-        partial.write_text(json.dumps(asdict(self), indent=2) + "\n")
-        partial.replace(target)
+        with appearing(folder / FOLDER / f"{self.key}.json") as partial:
+            partial.write_text(json.dumps(asdict(self), indent=2) + "\n")
 
     @classmethod
     def read(cls, path: Path) -> "VideoReport":
@@ -95,8 +93,9 @@ class Summary:
         return cls(len(reports), len(kept), sum(kept), dict(sorted(left_out.items())), refused)
 
     def write(self, folder: Path) -> None:
-        """Write ``report.json``."""
-        (folder / "report.json").write_text(json.dumps(asdict(self), indent=2) + "\n")
+        """Write ``report.json``, which appears whole."""
+        with appearing(folder / "report.json") as partial:
+            partial.write_text(json.dumps(asdict(self), indent=2) + "\n")
 
     def __str__(self) -> str:
         frames = ", ".join(f"{count} {reason}" for reason, count in self.left_out.items()) or "none"

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from anifacediff.errors import ConfigurationError, InputError
+from anifacediff.training.preparation.writing import appearing
 
 PictureFormat = Literal["png", "jpg"]
 SETTINGS_FILE = "prepare.json"
@@ -78,15 +79,12 @@ class Preparation:
             ConfigurationError: if it was begun in another way.
         """
         path = folder / SETTINGS_FILE
-        if path.is_file():
-            found = Preparation.of(folder)
-            if found != self:
-                raise ConfigurationError(f"{folder}: was prepared with {found}, not with {self}; use another folder.")
-            return
-        folder.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(asdict(self), indent=2) + "\n")
-        partial.replace(path)
+        if not path.is_file():
+            with appearing(path) as partial:
+                partial.write_text(json.dumps(asdict(self), indent=2) + "\n")
+        found = Preparation.of(folder)  # perhaps another process was faster
+        if found != self:
+            raise ConfigurationError(f"{folder}: was prepared with {found}, not with {self}; use another folder.")
 
     @classmethod
     def of(cls, folder: Path) -> "Preparation":

@@ -25,6 +25,7 @@ from anifacediff.errors import AniFaceDiffError, ConfigurationError, OutputError
 from anifacediff.geometry.faces import FaceParameters
 from anifacediff.shapes import Float, Tensor
 from anifacediff.training.preparation.settings import PictureFormat
+from anifacediff.training.preparation.writing import appearing
 
 FOLDER = "shards"
 _QUALITY = 95
@@ -83,20 +84,15 @@ def write_shard(path: Path, clips: Iterable[PreparedClip], pictures: PictureForm
         OutputError: if it cannot be written.
         ConfigurationError: if webdataset is not installed.
     """
-    partial = path.with_suffix(".partial")
     try:
-        partial.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            _fill(file, (clip.sample(pictures) for clip in clips))
-        digest = hashlib.sha256(partial.read_bytes()).hexdigest()[:16]
-        partial.replace(path)
+        with appearing(path) as partial:
+            with partial.open("wb") as file:
+                _fill(file, (clip.sample(pictures) for clip in clips))
+            return hashlib.sha256(partial.read_bytes()).hexdigest()[:16]
     except AniFaceDiffError:  # of what the clips are made from
         raise
     except OSError as error:
         raise OutputError(f"{path}: the shard cannot be written ({error}).") from error
-    finally:
-        partial.unlink(missing_ok=True)
-    return digest
 
 
 def named_tensors(parameters: FaceParameters) -> dict[str, Tensor]:

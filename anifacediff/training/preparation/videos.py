@@ -114,15 +114,10 @@ class Studio:
                 pictures = np.stack([crop.apply(frame, self._size) for frame in wanted])
                 position = clip.stop
                 parameters = tracked.parameters[clip.start : clip.stop]
-                maps, latents = self._maps(parameters), self._latents(pictures)
+                maps, latents = control_maps(self._renderer, parameters), self._latents(pictures)
                 yield PreparedClip(f"{key}-{number:04d}", name, clip.start, pictures, maps, parameters, latents)
 
         return write_shard(shard, made(), self.preparation.pictures)
-
-    def _maps(self, parameters: FaceParameters) -> Mapping[str, UInt8[np.ndarray, "f h w 3"]]:
-        drawn = self._renderer.render(self._renderer.plan(parameters[:1], parameters[:1]), parameters)
-        kinds = {"normal": drawn.normal, "depth": drawn.depth, "shaded": drawn.shaded}
-        return {kind: to_pictures(maps) for kind, maps in kinds.items() if maps is not None}
 
     @torch.no_grad()
     def _latents(self, pictures: UInt8[np.ndarray, "f h w 3"]) -> Float[Tensor, "f c h2 w2"] | None:
@@ -130,6 +125,18 @@ class Studio:
             return None
         images = torch.from_numpy(pictures).permute(0, 3, 1, 2).to(self._pipe.vae.device, self._pipe.vae.dtype) / 255
         return torch.cat([self._pipe.encode(part) for part in images.split(_ENCODED_AT_ONCE)])
+
+
+def control_maps(renderer: ControlRenderer, parameters: FaceParameters) -> Mapping[str, UInt8[np.ndarray, "f h w 3"]]:
+    """Draw the control maps of a clip, of every kind that the renderer knows.
+
+    Args:
+        renderer: of the pipeline to be trained.
+        parameters: the face in every frame.
+    """
+    drawn = renderer.render(renderer.plan(parameters[:1], parameters[:1]), parameters)
+    kinds = {"normal": drawn.normal, "depth": drawn.depth, "shaded": drawn.shaded}
+    return {kind: to_pictures(maps) for kind, maps in kinds.items() if maps is not None}
 
 
 def find_videos(folder: Path) -> list[Path]:
@@ -142,6 +149,22 @@ def find_videos(folder: Path) -> list[Path]:
     if not found:
         raise MediaError(f"{folder}: no videos ({', '.join(sorted(VIDEO_SUFFIXES))}) in this folder or below it.")
     return found
+
+
+def shared_out(videos: Sequence[Path], share: int, shares: int) -> list[Path]:
+    """The videos of one of several processes.
+
+    Args:
+        videos: of all.
+        share: which process, from 0.
+        shares: how many there are.
+
+    Raises:
+        InputError: if there is no such process.
+    """
+    if not 0 <= share < shares:
+        raise InputError(f"share: processes are counted from 0 to {shares - 1} if there are {shares}, found {share}.")
+    return list(videos[share::shares])
 
 
 def prepare_videos(videos: Sequence[Path], root: Path, folder: Path, studio: Studio) -> Iterator[VideoReport]:

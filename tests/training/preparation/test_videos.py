@@ -11,7 +11,7 @@ from prepared_clips import some_clip
 from webdataset.compat import WebDataset
 
 from anifacediff.assemblies import AniFaceDiffPipeline
-from anifacediff.errors import ConfigurationError, MediaError
+from anifacediff.errors import ConfigurationError, InputError, MediaError
 from anifacediff.media import VideoWriter, to_pictures
 from anifacediff.synthetic.artist import AvatarArtist
 from anifacediff.synthetic.casting import random_avatar
@@ -22,7 +22,7 @@ from anifacediff.training.latents import fingerprint
 from anifacediff.training.preparation.reports import Summary, VideoReport, read_reports
 from anifacediff.training.preparation.settings import Limits, Preparation
 from anifacediff.training.preparation.shards import PreparedClip, write_shard
-from anifacediff.training.preparation.videos import Studio, find_videos, prepare_videos
+from anifacediff.training.preparation.videos import Studio, find_videos, prepare_videos, shared_out
 
 SIZE, FRAMES = 64, 5
 HOW = Preparation(
@@ -140,6 +140,15 @@ def test_jpeg_is_smaller_and_near(tmp_path: Path):
     png, jpg = (clip.sample(kind) for kind in ("png", "jpg"))
     assert png.keys() != jpg.keys()
     assert "normal.0000.png" in jpg
+
+
+def test_shares_are_every_video_once():
+    videos = [Path(f"{number}.mp4") for number in range(5)]
+    shares = [shared_out(videos, share, 3) for share in range(3)]
+    assert sorted(video for share in shares for video in share) == videos
+    for wrong in (3, -1):
+        with pytest.raises(InputError, match="from 0 to 2"):
+            shared_out(videos, wrong, 3)
 
 
 def test_a_folder_without_videos_is_refused(tmp_path: Path):
