@@ -1,5 +1,7 @@
 """What the denoiser is to predict, and how much each time counts."""
 
+import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -40,6 +42,12 @@ class Objective:
         if min_snr is not None and not min_snr > 0:
             raise InputError(f"min_snr: must be positive, found {min_snr}.")
         return cls(prediction, kept.float(), min_snr)
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """What the losses depend on, apart from the limit: what is predicted, and a digest of the noise's schedule."""
+        noise = hashlib.sha256(self.kept.cpu().numpy().tobytes()).hexdigest()[:16]
+        return {"prediction": self.prediction, "noise": noise}
 
     @property
     def times(self) -> int:

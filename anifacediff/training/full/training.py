@@ -1,7 +1,6 @@
 """Training an assembly on prepared videos: stage 1 on stills, stage 2 on clips."""
 
 from collections.abc import Callable, Iterator
-from copy import deepcopy
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from shutil import rmtree
@@ -16,18 +15,15 @@ from anifacediff.errors import ConfigurationError, InputError
 from anifacediff.media.images import write_image
 from anifacediff.shapes import Bool, Float, Int, Tensor
 from anifacediff.training.checkpoints import Settings
-from anifacediff.training.dataset import to_images
 from anifacediff.training.full.clips import PreparedSet
 from anifacediff.training.full.examples import Draw, DrawnExamples, Examples, Share, load_examples
 from anifacediff.training.full.model import TrainedAssembly
 from anifacediff.training.full.objective import Objective
+from anifacediff.training.full.preview import Preview
 from anifacediff.training.full.recipes import recipe_for
 from anifacediff.training.full.run import AcceleratedRun
 from anifacediff.training.latents import fingerprint
 from anifacediff.training.run import Schedule
-from anifacediff.training.sheets import sheet
-
-_SHOWN = 4
 
 
 @dataclass(frozen=True)
@@ -127,7 +123,7 @@ class Trainer:
     ) -> None:
         self._build = build
         self._training = training
-        self._prepared, self._held_out = PreparedSet.open(data, held_out=training.held_out)
+        self._prepared, held_out = PreparedSet.open(data, held_out=training.held_out)
         pipe = build()
         check_fit(self._prepared, pipe)
         self._pipe = pipe
@@ -137,10 +133,18 @@ class Trainer:
         accumulation = accelerator.gradient_accumulation_steps
         self._share = Share(0, training.batch, accumulation, accelerator.process_index, accelerator.num_processes)
         self._examples = DrawnExamples(self._prepared, training.draw, schedule, self._share.size)
+        shown = bool(training.sheet_every)
+        self._preview = Preview(held_out, training.draw, schedule, pipe) if shown else None
         model = TrainedAssembly(recipe_for(pipe), training.stage, checkpointing=training.checkpointing).to(self._device)
         with accelerator.autocast():
             self._probe(model)
-        settings = {**training.settings, "examples": self._share.size, "data": self._prepared.digest}
+        settings = {
+            **training.settings,
+            **self._objective.settings,
+            "examples": self._share.size,
+            "data": self._prepared.digest,
+            "vae": fingerprint(pipe.vae),
+        }
         self.run = AcceleratedRun(folder, model, schedule, settings, accelerator, training.batch)
 
     def train(self) -> None:
@@ -156,8 +160,8 @@ class Trainer:
             run.log(loss=run.advance(batches, self.loss), rate=rate)
             if run.step % training.save_every == 0:
                 run.save()
-            if training.sheet_every and run.step % training.sheet_every == 0:
-                self.show()
+            if self._preview is not None and run.step % training.sheet_every == 0:
+                self._show(self._preview)
         if run.step % training.save_every:
             run.save()
         self.export(run.folder / "pipeline")
@@ -174,25 +178,6 @@ class Trainer:
         predicted = self.run.model(noisy, chance.times, chance.told, examples)
         return self._objective.loss(predicted, examples.latents, chance.noise, chance.times)
 
-    @torch.no_grad()
-    def show(self) -> None:
-        """Draw a clip that is held out, and write a contact sheet: reference, control map, result, truth."""
-        frames = max(_SHOWN, self._training.draw.frames)
-        held_out = DrawnExamples(self._held_out, Draw(frames), self.run.schedule, 1)
-        examples, chance = self._ready(held_out[0])
-        assert examples.latents is not None
-        with self.run.averaged():
-            drawn = self._drawn(examples, chance.noise)
-        if not self.run.accelerator.is_main_process:
-            return
-        decoded = [
-            to_images(self._pipe.decode(latents[0].to(self._pipe.vae.dtype))) for latents in (drawn, examples.latents)
-        ]
-        columns = [examples.reference.expand(frames, -1, -1, -1), examples.maps["normal"][0], *decoded]
-        write_image(
-            self.run.folder / f"sheet-{self.run.step:07d}.png", sheet([column.float().cpu() for column in columns])
-        )
-
     def export(self, target: Path) -> None:
         """Write the pipeline with the averaged weights; the folder appears whole."""
         with self.run.averaged():
@@ -207,6 +192,16 @@ class Trainer:
                 partial.rename(target)
         self.run.accelerator.wait_for_everyone()
 
+    def _show(self, preview: Preview) -> None:
+        """Write a contact sheet of a clip that is held out."""
+        model: Any = self.run.model
+        model.eval()  # as it is used: normalisations over the batch neither look at this clip nor learn from it
+        with self.run.averaged():
+            drawn = preview.draw(model)
+        model.train()
+        if self.run.accelerator.is_main_process:
+            write_image(self.run.folder / f"sheet-{self.run.step:07d}.png", preview.sheet(drawn))
+
     def _ready(self, examples: Examples) -> tuple[Examples, Chance]:
         moved = examples.map(lambda tensor: tensor.to(self._device))
         with torch.no_grad():
@@ -217,15 +212,6 @@ class Trainer:
         examples, chance = self._ready(self._examples[0])
         told = torch.ones_like(chance.told)
         model.freeze_unused(lambda: model(chance.noise, chance.times, told, examples))
-
-    def _drawn(self, examples: Examples, latents: Tensor) -> Tensor:
-        scheduler: Any = deepcopy(self._pipe.scheduler)
-        scheduler.set_timesteps(self._pipe.config["num_inference_steps"], device=self._device)
-        told = torch.ones(len(latents), dtype=torch.bool, device=self._device)
-        for timestep in scheduler.timesteps:
-            predicted = self.run.model(latents, timestep.expand(len(latents)), told, examples)
-            latents = scheduler.step(predicted, timestep, latents, return_dict=False)[0]
-        return latents
 
 
 def check_fit(prepared: PreparedSet, pipe: AnimationPipeline) -> None:

@@ -1,12 +1,11 @@
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from prepared_clips import SIZE, small_pipeline, some_parameters
+from prepared_clips import SIZE, some_parameters
 
-from anifacediff.assemblies import AnimateAnyonePipeline, MagicPortraitPipeline, MIMAFacePipeline
+from anifacediff.assemblies import MIMAFacePipeline
 from anifacediff.assemblies.pipeline import AnimationPipeline
 from anifacediff.media.crop import SquareCrop
 from anifacediff.tracking.tracked import TrackedImage
@@ -16,25 +15,6 @@ from anifacediff.training.full.recipes import recipe_for
 from anifacediff.training.preparation.shards import named_tensors
 
 FRAMES, GUIDANCE = 4, 3.0
-BUILT: dict[str, Callable[[], AnimationPipeline]] = {
-    "anifacediff": small_pipeline,
-    "magicportrait": lambda: MagicPortraitPipeline.untrained(image_size=SIZE),
-    "mimaface": lambda: MIMAFacePipeline.untrained(image_size=SIZE),
-    "animate_anyone": lambda: AnimateAnyonePipeline.untrained(image_size=SIZE),
-    "aniportrait": lambda: AnimateAnyonePipeline.untrained(image_size=SIZE, multilevel=True),
-}
-
-
-@pytest.fixture(params=BUILT)
-def pipe(request: pytest.FixtureRequest) -> AnimationPipeline:
-    """With weights that let every condition be heard."""
-    built = BUILT[request.param]()
-    chance = torch.Generator().manual_seed(1)
-    for part in built.components.values():
-        for weight in part.parameters() if isinstance(part, torch.nn.Module) else ():
-            if not weight.any():
-                weight.data = 0.05 * torch.randn(weight.shape, generator=chance)
-    return built
 
 
 def denoised(pipe: AnimationPipeline, reference: TrackedImage, latents: torch.Tensor, guidance: float) -> torch.Tensor:

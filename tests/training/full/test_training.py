@@ -1,12 +1,18 @@
+import json
+from collections.abc import Callable
 from dataclasses import replace
+from itertools import repeat
 from pathlib import Path
 
 import pytest
 import torch
 from accelerate import Accelerator
-from prepared_clips import small_pipeline, write_prepared
+from diffusers import DDIMScheduler
+from PIL import Image
+from prepared_clips import FRAMES, SIZE, small_pipeline, write_prepared
 
 from anifacediff.assemblies import AniFaceDiffPipeline
+from anifacediff.assemblies.pipeline import AnimationPipeline
 from anifacediff.errors import CheckpointError, ConfigurationError, InputError, NotFiniteError
 from anifacediff.training.full.accelerated import start
 from anifacediff.training.full.examples import Draw
@@ -18,10 +24,15 @@ SCHEDULE = Schedule(5, learning_rate=1e-3, warmup=1)
 
 
 def trainer(
-    folder: Path, data: Path, training: Training = TRAINING, schedule: Schedule = SCHEDULE, accumulation: int = 1
+    folder: Path,
+    data: Path,
+    training: Training = TRAINING,
+    schedule: Schedule = SCHEDULE,
+    accumulation: int = 1,
+    build: Callable[[], AnimationPipeline] = small_pipeline,
 ) -> Trainer:
     accelerator = Accelerator(cpu=True, gradient_accumulation_steps=accumulation)
-    return Trainer(folder, small_pipeline, data, training, schedule, accelerator)
+    return Trainer(folder, build, data, training, schedule, accelerator)
 
 
 def advance(one: Trainer, steps: int) -> list[float]:
@@ -67,6 +78,21 @@ def test_other_settings_or_data_are_refused(prepared: Path, tmp_path: Path, whol
         trainer(tmp_path, write_prepared(tmp_path / "foreign", "another autoencoder"))
 
 
+def test_another_schedule_or_autoencoder_is_refused(tmp_path: Path):
+    def other() -> AnimationPipeline:
+        pipe = AniFaceDiffPipeline.untrained(seed=1, image_size=SIZE)
+        pipe.scheduler = DDIMScheduler.from_config(pipe.scheduler.config, prediction_type="v_prediction")
+        return pipe
+
+    data, bare = write_prepared(tmp_path / "data", "", latents=False), replace(SCHEDULE, average=0.0)
+    trainer(tmp_path / "run", data, schedule=bare).run.save()
+    with pytest.raises(ConfigurationError, match="another average, warmup:"):
+        trainer(tmp_path / "run", data, schedule=replace(bare, average=0.9, warmup=7))
+    with pytest.raises(ConfigurationError, match="another prediction, vae:"):
+        trainer(tmp_path / "run", data, schedule=bare, build=other)
+    assert trainer(tmp_path / "run", data, schedule=replace(bare, steps=50)).run.step == 0
+
+
 def test_a_damaged_checkpoint_is_named(prepared: Path, tmp_path: Path):
     one = trainer(tmp_path, prepared)
     one.run.save()
@@ -85,11 +111,13 @@ def test_nan_stops_the_run_and_leaves_the_weights(prepared: Path, tmp_path: Path
 
 def test_both_stages_end_in_a_pipeline(tmp_path: Path):
     data = write_prepared(tmp_path / "data", "", latents=False)
+    note = data / "videos" / "v2.json"  # the held-out clip is shorter than those of stage 2
+    note.write_text(json.dumps({**json.loads(note.read_text()), "clips": [FRAMES - 1]}))
     training = replace(TRAINING, held_out=1, sheet_every=1)
     trainer(tmp_path / "one", data, training, replace(SCHEDULE, steps=1)).train()
     assert (tmp_path / "one" / "sheet-0000001.png").is_file()
     pipeline = tmp_path / "one" / "pipeline"
-    clips = Training(stage=2, batch=1, draw=Draw(3), checkpointing=False)
+    clips = replace(training, stage=2, batch=1, draw=Draw(FRAMES))
     second = Trainer(
         tmp_path / "two",
         lambda: AniFaceDiffPipeline.from_pretrained(pipeline),
@@ -99,6 +127,8 @@ def test_both_stages_end_in_a_pipeline(tmp_path: Path):
         Accelerator(cpu=True),
     )
     second.train()
+    with Image.open(tmp_path / "two" / "sheet-0000001.png") as picture:
+        assert picture.height == (FRAMES - 1) * SIZE
     first, last = (AniFaceDiffPipeline.from_pretrained(tmp_path / name / "pipeline") for name in ("one", "two"))
     assert last.untrained_parts == ("vae", "image_encoder")
     changed = {
@@ -106,6 +136,13 @@ def test_both_stages_end_in_a_pipeline(tmp_path: Path):
     }
     assert changed
     assert all("motion_modules" in name for name in changed)
+
+
+def test_the_loss_of_a_batch_falls_when_it_is_seen_again(prepared: Path, tmp_path: Path):
+    one = trainer(tmp_path, prepared, schedule=Schedule(12, learning_rate=3e-3, warmup=1, decay=0.0))
+    batch = repeat(next(one.batches()))
+    losses = [one.run.advance(batch, one.loss) for _ in range(12)]
+    assert losses[-1] < 0.1 * losses[0]
 
 
 def test_wrong_settings_are_refused(tmp_path: Path):
