@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ class AcceleratedRun:
     Args:
         folder: of checkpoints and ``metrics.jsonl``.
         model: the module to train, on the accelerator's device.
-        schedule: how to learn; ``average=0`` keeps no moving average.
+        schedule: how to learn; ``average=0`` keeps no moving average. A run may go on with more or fewer steps.
         settings: of everything else that the losses depend on.
         accelerator: as the user configured it.
         batch: examples at once, which DeepSpeed wants to know.
@@ -58,10 +59,11 @@ class AcceleratedRun:
         self.schedule = schedule
         self.accelerator = accelerator
         self.step = 0
-        self._settings = {**settings, "learning_rate": schedule.learning_rate, "seed": schedule.seed}
+        fixed = {name: value for name, value in asdict(schedule).items() if name != "steps"}
+        self._settings = {**settings, **fixed}
         self._check_average()
         _tell_deepspeed(accelerator, batch)
-        learned = list(model.learned().values())
+        learned = [weight for _, weight in sorted(model.learned().items())]  # whose state is kept by number
         optimizer = torch.optim.AdamW(learned, lr=schedule.learning_rate, weight_decay=1e-2)
         self.model, self.optimizer = accelerator.prepare(model, optimizer)
         plain: TrainedAssembly = accelerator.unwrap_model(self.model)
