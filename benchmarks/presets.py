@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepScheduler
 
 from anifacediff.assemblies import AniFaceDiffPipeline
 from anifacediff.evaluation.bootstrap import interval
@@ -39,7 +40,9 @@ def variants(pipe: AniFaceDiffPipeline) -> Mapping[str, dict[str, Any]]:
         f"{steps} steps, cache {every}": {"num_inference_steps": steps, "cache_interval": every}
         for steps, every in ((8, 2), (8, 4), (20, 2), (20, 3), (20, 5))
     }
-    return {**named, **own, **cached}
+    unipc = UniPCMultistepScheduler.from_config(pipe.scheduler.config, timestep_spacing="trailing")  # pyright: ignore[reportAttributeAccessIssue]
+    others = {"4 steps, UniPC": {"num_inference_steps": 4, "scheduler": unipc}}
+    return {**named, **own, **others, **cached}
 
 
 def score(pipe: AniFaceDiffPipeline, scenes: Sequence[Scene], options: Mapping[str, Any]) -> Scores:

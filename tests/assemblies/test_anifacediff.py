@@ -10,6 +10,7 @@ import pytest
 import torch
 from diffusers import (
     AutoencoderKL,
+    AutoencoderTiny,
     ConfigMixin,
     DPMSolverMultistepScheduler,
     EulerAncestralDiscreteScheduler,
@@ -449,3 +450,14 @@ def test_widened_input_ignores_the_new_channels():
     wider = widen_input(unet, 2)
     output = wider(torch.cat([sample, torch.randn(1, 2, 8, 8)], 1), 3, context)[0]
     torch.testing.assert_close(output, unet(sample, 3, context)[0])
+
+
+def test_a_tiny_autoencoder_may_stand_in():
+    pipe = AniFaceDiffPipeline.untrained(image_size=SIZE)
+    pipe.set_progress_bar_config(disable=True)
+    own = arrays(pipe(portrait(pipe), faces(pipe, 2), num_inference_steps=1))
+    torch.manual_seed(0)
+    pipe.register_modules(vae=AutoencoderTiny(encoder_block_out_channels=(8,) * 4, decoder_block_out_channels=(8,) * 4))
+    tiny = arrays(pipe(portrait(pipe), faces(pipe, 2), num_inference_steps=1))
+    assert tiny.shape == own.shape
+    assert not np.array_equal(tiny, own)
