@@ -1,7 +1,7 @@
 """``anifacediff prepare``: from folders of videos to what training reads."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -51,7 +51,8 @@ def prepare(
         found = shared_out(find_videos(videos), share, shares)
         pipe = load_pipeline(model, assembly, torch.device("cpu"))
         pipe.free_reference_parts()  # only renderer and autoencoder are used; the denoiser stays in its file
-        pipe.vae.to(find_device(device))
+        encoder: Any = pipe.vae
+        encoder.to(find_device(device))
         preparation = Preparation(
             tracker,
             pipe.config["morphable_model"],

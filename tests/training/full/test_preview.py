@@ -52,7 +52,7 @@ def test_every_assembly_is_shown_with_its_own_maps(pipe: AnimationPipeline, tmp_
 @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
 def test_a_denoiser_that_knows_the_truth_draws_it(kind: Any, prediction: str, prepared: Path):
     """Euler's latents have another scale than what the denoiser is given, and begin at another one."""
-    pipe = small_pipeline()
+    pipe: Any = small_pipeline()
     pipe.scheduler = kind.from_config(pipe.scheduler.config, prediction_type=prediction, timestep_spacing="leading")
     clips = PreparedSet.open(prepared)[0]
     objective, seen = Objective.of(pipe.scheduler), list[torch.Tensor]()

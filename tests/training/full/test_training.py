@@ -3,6 +3,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import repeat
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -80,7 +81,7 @@ def test_other_settings_or_data_are_refused(prepared: Path, tmp_path: Path, whol
 
 def test_another_schedule_or_autoencoder_is_refused(tmp_path: Path):
     def other() -> AnimationPipeline:
-        pipe = AniFaceDiffPipeline.untrained(seed=1, image_size=SIZE)
+        pipe: Any = AniFaceDiffPipeline.untrained(seed=1, image_size=SIZE)
         pipe.scheduler = DDIMScheduler.from_config(pipe.scheduler.config, prediction_type="v_prediction")
         return pipe
 
