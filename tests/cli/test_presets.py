@@ -11,7 +11,6 @@ from typer.testing import CliRunner
 
 from anifacediff.cli import app
 from anifacediff.cli.animate import animate as animate_command
-from anifacediff.cli.report import BAD_INPUT
 from anifacediff.media import VideoSource, VideoWriter
 from anifacediff.sampling import SAMPLING_PRESETS
 
@@ -58,6 +57,7 @@ def test_a_preset_is_used_and_steps_go_before_it(driving: Path, monkeypatch: pyt
     assert (first["cache_interval"], first["overlap"]) == (second["cache_interval"], second["overlap"]) == (2, 1)
 
 
-def test_a_cache_where_there_is_none_is_refused(driving: Path):
-    code, told = animate(driving, "--assembly", "mimaface", "--preset", "fast")
-    assert (code, "presets quality and balanced do without" in told) == (BAD_INPUT, True), told
+def test_clips_in_a_chain_take_a_preset_with_a_cache(driving: Path):
+    code, told = animate(driving, "--assembly", "mimaface", "--preset", "fast", "--steps", 2)
+    assert code == 0, told
+    assert len(list(VideoSource(driving.parent / "out.mp4"))) == 3
