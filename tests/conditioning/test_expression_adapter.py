@@ -69,9 +69,13 @@ def test_a_single_key_needs_no_query(unet: UNet2DConditionModel):
     for parameter in adapter.parameters():
         nn.init.normal_(parameter, std=0.2)
     condition = adapter(torch.randn(4, 10))
-    queries: list[object] = []
+    queries: list[nn.Module] = []
+
+    def count(module: nn.Module, *_: object) -> None:
+        queries.append(module)
+
     for layer in spatial_attention(unet, "attn2").values():
-        layer.to_q.register_forward_hook(lambda *call: queries.append(call))
+        layer.to_q.register_forward_hook(count)
     with adapter.attach(unet):
         attended = run(unet, condition)
         assert queries
