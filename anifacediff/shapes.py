@@ -45,7 +45,7 @@ def check_shape(name: str, tensor: Tensor, expected: str, *sizes: int | None) ->
 
 
 def check_finite(name: str, tensor: Tensor) -> None:
-    """Raise :class:`InputError` if ``tensor`` holds NaN or infinity, saying where the first one is."""
+    """Raise :class:`InputError` if ``tensor`` holds NaN or infinity, saying where; a tensor on ``meta`` passes."""
     if tensor.is_meta:  # has no values
         return
     bad = ~tensor.isfinite()

@@ -19,7 +19,7 @@ OPEN_KEY = "anifacediff open mark 1"
 """The key of the mark that everyone can find, and therefore also remove."""
 
 _MOST = 2.005  # root mean square of the change in grey levels: 42.09 dB
-_LESS = 0.995
+_LESS = 0.995  # weakens in small steps, so that rounding up costs no more strength than it must
 _BOUND = 3.178  # by which chance may exceed a normal deviate, see Pattern.agreement
 _LUMA = (0.299, 0.587, 0.114)
 
