@@ -23,6 +23,7 @@ WRITES = {
     "mixture_multilevel_pose": "png",
     "paste_back": "png",
     "pipeline": "gif",
+    "plane_sweep": "png",
     "plugin": "png",
     "pose_encoder": "png",
     "rasterizer": "png",

@@ -23,8 +23,10 @@ from anifacediff.conditioning.contracts import ControlRenderer
 from anifacediff.conditioning.expression_adapter import ExpressionAdapter
 from anifacediff.conditioning.facial_alignment import FacialAlignment
 from anifacediff.conditioning.image_tokens import ImageTokens
+from anifacediff.conditioning.plane_sweep import PlaneSweep
 from anifacediff.conditioning.pose_encoder import PoseEncoder
-from anifacediff.conditioning.reference_warp import ReferenceGuide, ReferenceWarp, blend_channels, guide_channels
+from anifacediff.conditioning.reference_guide import ReferenceGuide, blend_channels, guide_channels
+from anifacediff.conditioning.reference_warp import ReferenceWarp
 from anifacediff.errors import InputError, ShapeError
 from anifacediff.geometry.faces import FaceParameters
 from anifacediff.registry import registry
@@ -60,7 +62,8 @@ class AniFaceDiffPipeline(AnimationPipeline):
             the face is; for weights that were trained so.
         reference_warp: show the denoiser the reference's own pixels, moved to each frame by :class:`ReferenceWarp`,
             and let it say how much of them it takes over; for a Pose Encoder and a denoiser that were trained so, see
-            :class:`ReferenceGuide` and :func:`~anifacediff.conditioning.reference_warp.blended`. Not in the papers.
+            :class:`ReferenceGuide` and :func:`~anifacediff.conditioning.reference_guide.blended`. Not in the papers.
+        reference_planes: show it in the same way as planes at these depths, see :class:`PlaneSweep`; none if empty.
         crop_margin: side of the crops over the size of a face that suits the weights, see
             :func:`~anifacediff.tracking.track_image`.
         num_inference_steps: how many denoising steps suit the weights, where :meth:`stream` is not told.
@@ -116,6 +119,7 @@ class AniFaceDiffPipeline(AnimationPipeline):
         frame_norm_groups: int | None = None,
         reference_pose: bool = False,
         reference_warp: bool = False,
+        reference_planes: Sequence[float] = (),
         crop_margin: float = USUAL_MARGIN,
         num_inference_steps: int = USUAL_STEPS,
         start: str = "noise",
@@ -142,7 +146,7 @@ class AniFaceDiffPipeline(AnimationPipeline):
         )
         self.check_image_size(image_size)
         self._check_adapter(self.alignment.morphable_model.num_expression, morphable_model)
-        self._check_guide(reference_warp)
+        self._check_guide(reference_warp, len(reference_planes))
         shown = [partial(pose_encoder.attach, reference_net)] if reference_pose else []
         self.settle(
             *(partial(part.attach, unet) for part in (reference_net, pose_encoder, expression_adapter)),
@@ -157,6 +161,7 @@ class AniFaceDiffPipeline(AnimationPipeline):
             frame_norm_groups=frame_norm_groups,
             reference_pose=reference_pose,
             reference_warp=reference_warp,
+            reference_planes=tuple(reference_planes),
             crop_margin=crop_margin,
             num_inference_steps=num_inference_steps,
             start=start,
@@ -178,9 +183,12 @@ class AniFaceDiffPipeline(AnimationPipeline):
                 f"{found} (expression, gaze and eyelids taken together); use the tracker that it was trained with."
             )
 
-    def _check_guide(self, reference_warp: bool) -> None:
+    def _check_guide(self, reference_warp: bool, planes: int) -> None:
+        if planes and not reference_warp:
+            raise InputError("reference_planes: are shown beside the moved reference; set reference_warp, too.")
         latents = int(self.vae.config["latent_channels"])
-        guide, out = (guide_channels(latents), blend_channels(latents)) if reference_warp else (0, latents)
+        guided = guide_channels(latents, planes), blend_channels(latents, planes)
+        guide, out = guided if reference_warp else (0, latents)
         found = self.pose_encoder.guide_channels, int(self.unet.config["out_channels"])
         if found != (guide, out):
             raise InputError(
@@ -304,5 +312,7 @@ class AniFaceDiffPipeline(AnimationPipeline):
     ) -> ReferenceGuide:
         rasterizer = registry.rasterizers[self.config["rasterizer"]]()
         size = int(self.config["image_size"])
-        warp = ReferenceWarp(align.morphable_model, image_size=size, rasterizer=rasterizer)
-        return ReferenceGuide(warp, image, parameters, self.encode)
+        model, planes = align.morphable_model, self.config["reference_planes"]
+        warp = ReferenceWarp(model, image_size=size, rasterizer=rasterizer)
+        sweep = PlaneSweep(model, image_size=size, depths=planes) if planes else None
+        return ReferenceGuide(warp, sweep, image, parameters, self.encode)

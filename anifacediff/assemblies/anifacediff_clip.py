@@ -11,7 +11,7 @@ from anifacediff.backbone.reference_net import ReferenceFeatures
 from anifacediff.conditioning.contracts import ControlRenderer
 from anifacediff.conditioning.expression_adapter import ExpressionAdapter
 from anifacediff.conditioning.pose_encoder import PoseEncoder
-from anifacediff.conditioning.reference_warp import ReferenceGuide, blended
+from anifacediff.conditioning.reference_guide import ReferenceGuide, blended
 from anifacediff.geometry.faces import FaceParameters
 from anifacediff.media.pictures import to_pictures
 from anifacediff.sampling.denoise import Timestep

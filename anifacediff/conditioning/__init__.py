@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from anifacediff.conditioning.motion_identity import MotionIdentity as MotionIdentity
     from anifacediff.conditioning.motion_identity import MotionIdentityModulation as MotionIdentityModulation
     from anifacediff.conditioning.multilevel_pose import MultiLevelPoseEncoder as MultiLevelPoseEncoder
+    from anifacediff.conditioning.plane_sweep import PlaneSweep as PlaneSweep
     from anifacediff.conditioning.pose_encoder import PoseEncoder as PoseEncoder
-    from anifacediff.conditioning.reference_warp import ReferenceGuide as ReferenceGuide
+    from anifacediff.conditioning.reference_guide import ReferenceGuide as ReferenceGuide
     from anifacediff.conditioning.reference_warp import ReferenceWarp as ReferenceWarp
 else:
     from anifacediff.exports import lazy_exports
@@ -31,7 +32,9 @@ else:
             "image_tokens": ("ImageTokens",),
             "motion_identity": ("MotionIdentity", "MotionIdentityModulation"),
             "multilevel_pose": ("MultiLevelPoseEncoder",),
+            "plane_sweep": ("PlaneSweep",),
             "pose_encoder": ("PoseEncoder",),
-            "reference_warp": ("ReferenceGuide", "ReferenceWarp"),
+            "reference_guide": ("ReferenceGuide",),
+            "reference_warp": ("ReferenceWarp",),
         },
     )

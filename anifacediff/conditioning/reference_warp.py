@@ -1,6 +1,5 @@
 """The reference's own pixels, moved to where the driving face has them."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -90,108 +89,52 @@ class ReferenceWarp:
         """Where the reference has each vertex, x and y in pixels, and how frontally it shows it."""
         vertices = posed(self.morphable_model, reference)
         frontal = vertex_normals(vertices, self.topology.to(vertices.device))[..., 2:].clamp(min=0)
-        screen = self._camera("reference", reference).project(vertices)
+        screen = on_picture("reference", reference, self.image_size).project(vertices)
         return torch.cat([screen[..., :2], frontal], dim=2)
-
-    def _camera(self, name: str, face: FaceParameters) -> Camera:
-        height, width = face.canvas
-        if height != width or height < 1:
-            raise InputError(f"{name}.canvas: expected a square, found {height} x {width}; crop before tracking.")
-        scale = torch.full_like(face.box.size, self.image_size / height)
-        return face.camera.moved(Similarity(scale, scale.new_zeros(len(face), 2)))
 
     def _warped(self, image: Tensor, source: Tensor, face: FaceParameters) -> WarpedReference:
         side = self.image_size
         seen = self.rasterizer(
-            self._camera("face", face).project(posed(self.morphable_model, face)),
+            on_picture("face", face, self.image_size).project(posed(self.morphable_model, face)),
             self.topology.triangles.to(source.device),
             height=side,
             width=side,
             perspective=face.camera.perspective,
         )
         found = seen.scatter(seen.interpolate(source.expand(len(face), -1, -1)))
-        mask, here = seen.mask[:, None].to(found.dtype), _places(found)
+        mask, here = seen.mask[:, None].to(found.dtype), places(found)
         motion = torch.cat([(found[:, :2] - here) * mask, found[:, 2:]], dim=1)
         motion = torch.where(mask > 0, motion, _spread(motion, mask))
-        grid = (here + motion[:, :2]).permute(0, 2, 3, 1) * (2 / side) - 1
-        moved = F.grid_sample(
-            image.float().expand(len(face), -1, -1, -1), grid, padding_mode="border", align_corners=False
-        )
-        return WarpedReference(moved.to(image.dtype), motion[:, 2:].to(image.dtype))
+        return WarpedReference(fetched(image, here + motion[:, :2]), motion[:, 2:].to(image.dtype))
 
 
-class ReferenceGuide:
-    """Latents that tell a denoiser where the reference's pixels belong in each frame.
-
-    Their channels: the latents of the moved reference, those of the reference as it is, and how well it shows each
-    spot; 2 c + 1 for latents of c channels.
-
-    Args:
-        warp: moves the reference.
-        image: 1 3 h w, the reference in [0, 1].
-        reference: the face in it.
-        encode: images in [0, 1] to latents.
-    """
-
-    def __init__(
-        self,
-        warp: ReferenceWarp,
-        image: Float[Tensor, "1 3 h w"],
-        reference: FaceParameters,
-        encode: Callable[[Tensor], Tensor],
-    ) -> None:
-        self.warp = warp
-        self.image = image
-        self.reference = reference
-        self.encode = encode
-        self.latents = encode(image)
-
-    def __call__(self, face: FaceParameters) -> Float[Tensor, "f c h w"]:
-        """Make the latents of some frames.
-
-        Args:
-            face: f frames, as :meth:`FacialAlignment.aligned` gives them.
-        """
-        warped = self.warp(self.image, self.reference, face)
-        return guide_latents(self.encode(warped.image), self.latents.expand(len(face), -1, -1, -1), warped.shown)
-
-
-def guide_channels(latent_channels: int) -> int:
-    """The number of channels of :class:`ReferenceGuide`'s latents."""
-    return 2 * latent_channels + 1
-
-
-def guide_latents(
-    warped: Float[Tensor, "f c h w"], still: Float[Tensor, "f c h w"], shown: Float[Tensor, "f 1 h2 w2"]
-) -> Float[Tensor, "f c2 h w"]:
-    """Put the latents of the moved and of the unmoved reference together with how well it shows each spot."""
-    shown = F.adaptive_avg_pool2d(shown, (warped.shape[-2], warped.shape[-1]))
-    return torch.cat([warped, still, shown.to(warped.dtype)], dim=1)
-
-
-def blend_channels(latent_channels: int) -> int:
-    """The number of channels that a denoiser gives out for :func:`blended`."""
-    return 3 * latent_channels
-
-
-def blended(predicted: Float[Tensor, "f c2 h w"], guide: Float[Tensor, "f c3 h w"]) -> Float[Tensor, "f c h w"]:
-    """Compose clean latents of what a denoiser draws itself and what it takes over from the reference.
-
-    Args:
-        predicted: f 3c h w: what it draws; and, as logits, how much it takes of the moved and of the still reference.
-        guide: f 2c+1 h w, from :class:`ReferenceGuide`.
+def on_picture(name: str, face: FaceParameters, image_size: int) -> Camera:
+    """The camera of a face whose square canvas is brought to the size of a picture.
 
     Raises:
-        ShapeError: if the channels do not fit each other.
+        InputError: if the canvas is not square.
     """
-    channels = guide.shape[1] // 2
-    check_shape("predicted", predicted, "f 3c h w", len(guide), blend_channels(channels), *guide.shape[2:])
-    drawn, taken = predicted.split([channels, 2 * channels], dim=1)
-    warped, still = (taken.sigmoid() * guide[:, : 2 * channels]).chunk(2, dim=1)
-    return drawn + warped + still
+    height, width = face.canvas
+    if height != width or height < 1:
+        raise InputError(f"{name}.canvas: expected a square, found {height} x {width}; crop before tracking.")
+    scale = torch.full_like(face.box.size, image_size / height)
+    return face.camera.moved(Similarity(scale, scale.new_zeros(len(face), 2)))
 
 
-def _places(like: Float[Tensor, "f c h w"]) -> Float[Tensor, "1 2 h w"]:
+def fetched(image: Float[Tensor, "1 c h w"], where: Float[Tensor, "f 2 h w"]) -> Float[Tensor, "f c h w"]:
+    """Give each pixel the colour of another place of a picture; beyond its border, of the border.
+
+    Args:
+        image: 1 c h w.
+        where: f 2 h w, x and y in pixels.
+    """
+    height, width = image.shape[-2:]
+    grid = where.permute(0, 2, 3, 1) * (2 / where.new_tensor([width, height])) - 1
+    frames = image.to(where.dtype).expand(len(where), -1, -1, -1)
+    return F.grid_sample(frames, grid, padding_mode="border", align_corners=False).to(image.dtype)
+
+
+def places(like: Float[Tensor, "f c h w"]) -> Float[Tensor, "1 2 h w"]:
     """x and y of every pixel's centre."""
     rows, columns = (torch.arange(size, device=like.device, dtype=like.dtype) + 0.5 for size in like.shape[-2:])
     return torch.stack(torch.meshgrid(columns, rows, indexing="xy"))[None]

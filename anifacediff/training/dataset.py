@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 
 from anifacediff.conditioning.facial_alignment import FacialAlignment
+from anifacediff.conditioning.plane_sweep import DEPTHS, PlaneSweep
 from anifacediff.conditioning.reference_warp import ReferenceWarp
 from anifacediff.errors import ConfigurationError, InputError
 from anifacediff.media.pictures import to_pictures
@@ -86,6 +87,7 @@ class DrawnSet:
         eyes: n f 4, left, top, right and bottom of the region of the eyes, in pixels.
         warps: n r f, the first r frames as :class:`~anifacediff.conditioning.ReferenceWarp` moves them to each frame.
         shown: n r f, how well they show each spot.
+        motions: n r f p 2 3, of :class:`~anifacediff.conditioning.PlaneSweep` from the first r frames to each frame.
         done: n, which identities have been drawn.
     """
 
@@ -96,6 +98,7 @@ class DrawnSet:
     eyes: Float[np.ndarray, "n f 4"]
     warps: UInt8[np.ndarray, "n r f h w 3"]
     shown: UInt8[np.ndarray, "n r f h w"]
+    motions: Float[np.ndarray, "n r f p 2 3"]
     done: Bool[np.ndarray, "n"]
 
     def complete(self) -> "DrawnSet":
@@ -114,7 +117,7 @@ class DrawnSet:
     @property
     def digest(self) -> str:
         """A fingerprint of what is drawn."""
-        digest = hashlib.sha256(self.expression.tobytes() + self.eyes.tobytes())
+        digest = hashlib.sha256(self.expression.tobytes() + self.eyes.tobytes() + self.motions.tobytes())
         every = max(1, len(self.pictures) // 32)
         for pictures in (self.pictures, self.maps, self.warps, self.shown):
             digest.update(pictures[::every, -1:].tobytes())
@@ -183,6 +186,7 @@ def draw_identities(drawn: DrawnSet, missing: Sequence[int]) -> Iterator[int]:
     artist = AvatarArtist()
     head = ExpressiveHead(withheld=casting.withheld)
     align, warp = FacialAlignment(head, image_size=casting.size), ReferenceWarp(head, image_size=casting.size)
+    sweep = PlaneSweep(head, image_size=casting.size)
     for index in missing:
         seed = casting.seeds[index]
         avatar = random_avatar(seed)
@@ -200,13 +204,14 @@ def draw_identities(drawn: DrawnSet, missing: Sequence[int]) -> Iterator[int]:
             warped = warp(pictures[first : first + 1], motion[first : first + 1], motion)
             drawn.warps[index, first] = to_pictures(warped.image)
             drawn.shown[index, first] = to_pictures(warped.shown)[..., 0]
+            drawn.motions[index, first] = sweep.motions(motion[first : first + 1], motion).numpy()
         drawn.done[index] = True
         yield index
 
 
-def to_images(pictures: UInt8[np.ndarray, "f h w 3"]) -> Float[torch.Tensor, "f 3 h w"]:
+def to_images(pictures: UInt8[np.ndarray, "*more h w 3"]) -> Float[torch.Tensor, "*more 3 h w"]:
     """Turn bytes into images in [0, 1]."""
-    return torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
+    return torch.from_numpy(pictures).movedim(-1, -3).float() / 255
 
 
 def _fill(folder: Path, casting: Casting) -> None:
@@ -219,6 +224,7 @@ def _fill(folder: Path, casting: Casting) -> None:
     _new(folder / "eyes.npy", np.float32, (*images[:2], 4))
     _new(folder / "warps.npy", np.uint8, warps)
     _new(folder / "shown.npy", np.uint8, warps[:-1])
+    _new(folder / "motions.npy", np.float32, (*warps[:3], len(DEPTHS), 2, 3))
     _new(folder / "done.npy", np.bool_, images[:1])
     (folder / _DESCRIPTION).write_text(json.dumps(asdict(casting), indent=2) + "\n")
 

@@ -8,6 +8,7 @@ from torch import nn
 
 from anifacediff.assemblies.anifacediff import AniFaceDiffPipeline
 from anifacediff.checkpoint import load_strict, read_weights
+from anifacediff.conditioning.plane_sweep import DEPTHS
 from anifacediff.errors import CheckpointError
 from anifacediff.training.nano import IMAGE_SIZE, Nano, build_scheduler
 from anifacediff.training.stage2 import build_temporal
@@ -66,6 +67,7 @@ def export(nano: Nano, vae: AutoencoderDC, folder: Path) -> AniFaceDiffPipeline:
         morphable_model=MORPHABLE_MODEL,
         reference_pose=True,
         reference_warp=True,
+        reference_planes=DEPTHS,
         crop_margin=CROP_MARGIN,
         num_inference_steps=STEPS,
         start="zeros",

@@ -1,6 +1,7 @@
 """Drawn pictures as latents, with what they are to be drawn from."""
 
 import hashlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,10 +9,10 @@ import numpy as np
 import torch
 from diffusers.models.autoencoders.autoencoder_dc import AutoencoderDC
 from jaxtyping import Float as ArrayFloat
-from jaxtyping import UInt8
 from torch import nn
 
-from anifacediff.conditioning.reference_warp import guide_latents
+from anifacediff.conditioning.plane_sweep import moved
+from anifacediff.conditioning.reference_guide import guide_latents
 from anifacediff.shapes import Float, Int, Tensor
 from anifacediff.training.dataset import DrawnSet, to_images
 from anifacediff.training.nano import Conditions
@@ -42,18 +43,26 @@ class EncodedSet:
         drawn: the set.
         latents: n identities, f frames, of each picture.
         warped: n identities, r references, f frames, of each warp.
+        planes: n identities, r references, f frames, of each plane of a sweep.
     """
 
     drawn: DrawnSet
     latents: ArrayFloat[np.ndarray, "n f c h w"]
     warped: ArrayFloat[np.ndarray, "n r f c h w"]
+    planes: ArrayFloat[np.ndarray, "n r f p c h w"]
 
     @classmethod
     def encoded(cls, drawn: DrawnSet, vae: AutoencoderDC, folder: Path) -> "EncodedSet":
-        """Encode all pictures and warps, or find their latents in ``folder`` if that has been done."""
+        """Encode all that is drawn and moved, or find the latents in ``folder`` if that has been done."""
         name = f"{drawn.digest}-{fingerprint(vae)}.npy"
-        latents = _encoded(drawn.pictures, vae, folder / f"latents-{name}")
-        return cls(drawn, latents, _encoded(drawn.warps, vae, folder / f"warped-{name}"))
+        images: Mapping[str, Callable[[int], Tensor]] = {
+            "latents": lambda who: to_images(drawn.pictures[who]),
+            "warped": lambda who: to_images(drawn.warps[who]),
+            "planes": lambda who: _swept(drawn, who),
+        }
+        return cls(
+            drawn, **{kind: _encoded(drawn, each, vae, folder / f"{kind}-{name}") for kind, each in images.items()}
+        )
 
     def task(
         self,
@@ -87,29 +96,41 @@ class EncodedSet:
 
     def _guide(self, rows: np.ndarray, reference: np.ndarray, chosen: np.ndarray) -> Float[Tensor, "f c h w"]:
         warped, still = self.warped[rows, reference, chosen], self.latents[rows, reference]
+        planes = self.planes[rows, reference, chosen].swapaxes(0, 1)
         shown = torch.from_numpy(self.drawn.shown[rows, reference, chosen]).float()[:, None] / 255
-        return guide_latents(torch.from_numpy(warped).float(), torch.from_numpy(still).float(), shown)
+        return guide_latents([torch.from_numpy(each).float() for each in (warped, still, *planes)], shown)
+
+
+def _swept(drawn: DrawnSet, who: int) -> Float[Tensor, "r f p 3 h w"]:
+    """The first r frames of an identity, moved to each frame as planes."""
+    motions = torch.from_numpy(drawn.motions[who])
+    references = to_images(drawn.pictures[who, : len(motions)])
+    swept = [moved(image[None], each.flatten(0, 1)) for image, each in zip(references, motions, strict=True)]
+    return torch.stack(swept).unflatten(1, motions.shape[1:3])
 
 
 def _encoded(
-    pictures: UInt8[np.ndarray, "n *more h w 3"], vae: AutoencoderDC, path: Path
-) -> ArrayFloat[np.ndarray, "n *more c h2 w2"]:
+    drawn: DrawnSet, images: Callable[[int], Tensor], vae: AutoencoderDC, path: Path
+) -> ArrayFloat[np.ndarray, "n *more c h w"]:
+    """Encode some images of each identity, or find their latents at ``path``."""
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial.npy")
-        one = _encode(vae, pictures[0])
-        latents = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float16, shape=(len(pictures), *one.shape))
-        for index, each in enumerate(pictures):
-            latents[index] = _encode(vae, each)
+        one = _encode(vae, images(0))
+        latents = np.lib.format.open_memmap(
+            partial, mode="w+", dtype=np.float16, shape=(len(drawn.pictures), *one.shape)
+        )
+        for index in range(len(drawn.pictures)):
+            latents[index] = _encode(vae, images(index))
         latents.flush()
         partial.replace(path)
     return np.load(path, mmap_mode="r")
 
 
 @torch.no_grad()
-def _encode(vae: AutoencoderDC, pictures: UInt8[np.ndarray, "*more h w 3"]) -> ArrayFloat[np.ndarray, "*more c h2 w2"]:
-    latents = encode(vae, to_images(pictures.reshape(-1, *pictures.shape[-3:]))).half()
-    return latents.unflatten(0, pictures.shape[:-3]).numpy()
+def _encode(vae: AutoencoderDC, images: Float[Tensor, "*more 3 h w"]) -> ArrayFloat[np.ndarray, "*more c h2 w2"]:
+    latents = encode(vae, images.reshape(-1, *images.shape[-3:])).half()
+    return latents.unflatten(0, images.shape[:-3]).numpy()
 
 
 def fingerprint(vae: nn.Module) -> str:

@@ -17,8 +17,9 @@ from anifacediff.backbone.reference_net import ReferenceNet
 from anifacediff.backbone.temporal import TemporalModules
 from anifacediff.conditioning.expression_adapter import ExpressionAdapter, ExpressionProjection
 from anifacediff.conditioning.image_tokens import ImageTokens
+from anifacediff.conditioning.plane_sweep import DEPTHS
 from anifacediff.conditioning.pose_encoder import PoseEncoder
-from anifacediff.conditioning.reference_warp import blend_channels, blended, guide_channels
+from anifacediff.conditioning.reference_guide import blend_channels, blended, guide_channels
 from anifacediff.shapes import Float, Int, Tensor
 from anifacediff.synthetic.expression import COMPONENTS
 
@@ -44,7 +45,7 @@ VAE: dict[str, object] = {
 UNET: dict[str, object] = {
     "sample_size": IMAGE_SIZE // 8,
     "in_channels": LATENT_CHANNELS,
-    "out_channels": blend_channels(LATENT_CHANNELS),
+    "out_channels": blend_channels(LATENT_CHANNELS, len(DEPTHS)),
     "block_out_channels": (128, 128),
     "layers_per_block": 1,
     "down_block_types": ("CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
@@ -150,7 +151,7 @@ class Nano(nn.Module):
             unet,
             block_out_channels=POSE_WIDTHS,
             positions=True,
-            guide_channels=guide_channels(LATENT_CHANNELS),
+            guide_channels=guide_channels(LATENT_CHANNELS, len(DEPTHS)),
         )
         self.expression_adapter = ExpressionAdapter.for_unet(
             unet, expression_dim=len(COMPONENTS), num_tokens=EXPRESSION_TOKENS

@@ -22,7 +22,7 @@ from anifacediff.training.team import Team
 from anifacediff.training.vae import decode_all
 from anifacediff.training.weights import visibility
 
-TIME_POWER = 0.7  # below one: more of the noisy steps, where what is drawn is decided
+TIME_POWER = 0.4  # below one: more of the noisy steps, where what is drawn is decided
 _SHOWN = 6
 
 

@@ -28,12 +28,12 @@ def importance(
 
 @torch.no_grad()
 def visibility(vae: AutoencoderDC, latents: Float[Tensor, "f c h w"]) -> Float[Tensor, "c 1 1"]:
-    """How much each channel of latents shows in pictures: the change when it is disturbed; one on average."""
+    """How much each channel counts in pictures: the mean square change when it is disturbed; one on average."""
     generator = torch.Generator().manual_seed(0)
     plain = decode(vae, latents)
     shows: list[Tensor] = []
     for channel in range(latents.shape[1]):
         disturbed = latents.clone()
         disturbed[:, channel] += torch.randn(disturbed[:, channel].shape, generator=generator)
-        shows.append((decode(vae, disturbed) - plain).square().mean().sqrt())
+        shows.append((decode(vae, disturbed) - plain).square().mean())
     return (torch.stack(shows) / torch.stack(shows).mean())[:, None, None]

@@ -103,15 +103,20 @@ def test_reference_net_may_be_shown_where_the_face_is(reference: Portrait):
     assert not np.array_equal(generate(pipeline(True), reference), generate(pipeline(False), reference))
 
 
-def test_a_guided_pipeline_sees_where_the_reference_moves(reference: Portrait, tmp_path: Path):
+@pytest.mark.parametrize("planes", [(), (0.0, 1.0)])
+def test_a_guided_pipeline_sees_where_the_reference_moves(
+    reference: Portrait, tmp_path: Path, planes: tuple[float, ...]
+):
     bare = AniFaceDiffPipeline.untrained(image_size=SIZE)
     bare.detach()
     parts = bare.components
-    with pytest.raises(InputError, match="guide_channels=9 and a denoiser with out_channels=12, found 0 and 4"):
-        AniFaceDiffPipeline(**parts, image_size=SIZE, reference_warp=True)
-    parts["pose_encoder"] = PoseEncoder.for_unet(bare.unet, guide_channels=9)
-    parts["unet"] = UNetMotionModel.from_config({**bare.unet.config, "out_channels": 12})
-    pipe = _stirred(AniFaceDiffPipeline(**parts, image_size=SIZE, reference_warp=True))
+    options: dict[str, Any] = {"image_size": SIZE, "reference_warp": True, "reference_planes": planes}
+    guide, out = 9 + 4 * len(planes), 12 + 4 * len(planes)
+    with pytest.raises(InputError, match=f"guide_channels={guide} and a denoiser with out_channels={out}, found 0 and"):
+        AniFaceDiffPipeline(**parts, **options)
+    parts["pose_encoder"] = PoseEncoder.for_unet(bare.unet, guide_channels=guide)
+    parts["unet"] = UNetMotionModel.from_config({**bare.unet.config, "out_channels": out})
+    pipe = _stirred(AniFaceDiffPipeline(**parts, **options))
     expected = generate(pipe, reference)
     assert np.array_equal(generate(pipe, reference, window_size=4, overlap=2).shape, expected.shape)
     pipe.save_pretrained(tmp_path)
@@ -119,6 +124,13 @@ def test_a_guided_pipeline_sees_where_the_reference_moves(reference: Portrait, t
     assert pipe.pose_encoder.guide_out is not None
     torch.nn.init.zeros_(pipe.pose_encoder.guide_out.weight)
     assert not np.array_equal(generate(pipe, reference), expected)
+
+
+def test_planes_are_shown_beside_the_moved_reference_only():
+    pipe = AniFaceDiffPipeline.untrained(image_size=SIZE)
+    pipe.detach()
+    with pytest.raises(InputError, match="set reference_warp, too"):
+        AniFaceDiffPipeline(**pipe.components, reference_planes=(0.0,))
 
 
 def test_frames_leave_from_the_front(pipe: AniFaceDiffPipeline, reference: Portrait):

@@ -3,31 +3,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from moved_heads import HEAD, SIZE, face, ramps
 
-from anifacediff.conditioning import FacialAlignment, ReferenceGuide, ReferenceWarp
-from anifacediff.conditioning.reference_warp import blended, guide_channels, guide_latents
+from anifacediff.conditioning import FacialAlignment, ReferenceWarp
 from anifacediff.errors import InputError, ShapeError
-from anifacediff.geometry import Box, FaceParameters, ParametricHead, WeakPerspective
+from anifacediff.geometry import Box, FaceParameters, WeakPerspective
 from anifacediff.geometry.snapshots import Topology, vertex_normals
-
-SIZE = 64
-HEAD = ParametricHead()
-
-
-def face(*, yaw: float = 0.0, shift: float = 0.0, frames: int = 1) -> FaceParameters:
-    pose = torch.zeros(frames, len(HEAD.joint_names), 3)
-    pose[:, 0, 1] = yaw
-    camera = WeakPerspective(torch.full((frames,), 180.0), torch.tensor([[32.0 + shift, 32.0]]).repeat(frames, 1))
-    box = Box(torch.tensor([[16.0, 16.0, 48.0, 48.0]]).repeat(frames, 1))
-    zeros = torch.zeros(frames, HEAD.num_shape), torch.zeros(frames, HEAD.num_expression)
-    return FaceParameters(*zeros, pose, camera, box, (SIZE, SIZE))
-
-
-def ramps() -> torch.Tensor:
-    """A picture whose colours say where each pixel's centre is, in pixels."""
-    places = torch.arange(SIZE) + 0.5
-    y, x = torch.meshgrid(places, places, indexing="ij")
-    return torch.stack([x, y, torch.zeros_like(x)])[None]
 
 
 def warp() -> ReferenceWarp:
@@ -108,20 +89,6 @@ def test_a_clip_in_pieces_is_the_whole_clip():
     assert torch.equal(torch.cat([piece.shown for piece in pieces]), whole.shown)
 
 
-def test_a_guide_holds_the_moved_and_the_still_reference_and_what_is_shown():
-    def encode(images: torch.Tensor) -> torch.Tensor:
-        return torch.nn.functional.avg_pool2d(images, 8)
-
-    clip = face(yaw=0.3, frames=2)
-    guide = ReferenceGuide(warp(), ramps(), face(), encode)(clip)
-    warped = warp()(ramps(), face(), clip)
-    assert guide.shape == (2, guide_channels(3), 8, 8)
-    assert torch.equal(guide[:, :3], encode(warped.image))
-    assert torch.equal(guide[:, 3:6], encode(ramps()).expand(2, -1, -1, -1))
-    torch.testing.assert_close(guide[:, 6:], encode(warped.shown))
-    assert torch.equal(guide, guide_latents(guide[:, :3], guide[:, 3:6], warped.shown))
-
-
 def test_bad_input_is_named():
     with pytest.raises(InputError, match="at least 32 pixels, found 16"):
         ReferenceWarp(HEAD, image_size=16)
@@ -135,14 +102,3 @@ def test_bad_input_is_named():
         warp()(ramps(), face(), replace(face(), canvas=(SIZE, 2 * SIZE)))
     with pytest.raises(ShapeError, match="exactly 1 frame, found 2"):
         warp()(ramps(), face(frames=2), face())
-
-
-def test_a_blend_is_what_is_drawn_and_what_is_taken_over():
-    torch.manual_seed(0)
-    drawn, logits, guide = torch.randn(2, 3, 4, 4), torch.randn(2, 6, 4, 4), torch.randn(2, 7, 4, 4)
-    found = blended(torch.cat([drawn, logits], dim=1), guide)
-    taken = 1 / (1 + torch.exp(-logits.double()))
-    expected = drawn + taken[:, :3] * guide[:, :3] + taken[:, 3:] * guide[:, 3:6]
-    torch.testing.assert_close(found, expected.float())
-    with pytest.raises(ShapeError, match="predicted"):
-        blended(drawn, guide)

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from anifacediff.conditioning.plane_sweep import DEPTHS
 from anifacediff.training.dataset import Casting, DrawnSet, draw_identities
 from anifacediff.training.latents import EncodedSet
 from anifacediff.training.nano import LATENT_CHANNELS
@@ -21,4 +22,5 @@ def stills(drawn: DrawnSet) -> EncodedSet:
     """Latents of one colour each, which are quick to learn."""
     colors = np.random.default_rng(0).normal(size=(2, 3, LATENT_CHANNELS, 1, 1))
     latents = colors.repeat(16, 3).repeat(16, 4).astype(np.float16)
-    return EncodedSet(drawn, latents, np.broadcast_to(latents[:, None], (2, 3, *latents.shape[1:])))
+    warped = np.broadcast_to(latents[:, None], (2, 3, *latents.shape[1:]))
+    return EncodedSet(drawn, latents, warped, np.stack([warped] * len(DEPTHS), axis=3))

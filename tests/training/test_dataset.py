@@ -7,7 +7,7 @@ import pytest
 from anifacediff.errors import ConfigurationError, InputError
 from anifacediff.training.dataset import Casting, DrawnSet, draw_identities, to_images
 
-SMALL = Casting(first_seed=3, identities=2, frames=2, size=32)
+SMALL = Casting(first_seed=3, identities=2, frames=2, size=32, references=1)
 
 
 def drawn(folder: Path, numbers: list[int]) -> DrawnSet:
@@ -21,10 +21,13 @@ def test_what_is_drawn_depends_on_the_seeds_alone(tmp_path: Path):
     drawn(tmp_path / "parts", [1])
     assert DrawnSet.open(tmp_path / "parts").missing() == [0]
     parts = drawn(tmp_path / "parts", [0]).complete()
-    for name in ("pictures", "maps", "expression", "eyes"):
+    for name in ("pictures", "maps", "expression", "eyes", "warps", "shown", "motions"):
         assert np.array_equal(getattr(whole, name), getattr(parts, name))
     assert whole.digest == parts.digest
     assert (whole.pictures.reshape(4, -1).std(1) > 10).all()
+    identity = np.eye(2, 3, dtype=np.float32)
+    assert np.allclose(whole.motions[:, 0, 0], identity, atol=2e-3), "from the reference to itself"
+    assert np.abs(whole.motions[:, 0, 1] - identity).max() > 0.5
     assert (whole.maps.reshape(4, -1).max(1) > 200).all()
     assert not np.array_equal(whole.expression[0], whole.expression[1])
 

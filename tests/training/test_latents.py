@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from anifacediff.conditioning.plane_sweep import moved
 from anifacediff.training.dataset import DrawnSet, to_images
 from anifacediff.training.latents import EncodedSet, fingerprint
 from anifacediff.training.nano import build_vae
@@ -23,10 +24,15 @@ def test_the_guide_is_the_right_reference_moved_to_the_right_frame(drawn: DrawnS
     encoded = EncodedSet.encoded(drawn, vae, tmp_path)
     task = encoded.task(torch.tensor([1]), torch.tensor([2]), torch.tensor([[0]]), torch.ones(1, 1, 1))
     with torch.no_grad():
-        moved, still = (encode(vae, to_images(each[None])) for each in (drawn.warps[1, 2, 0], drawn.pictures[1, 2]))
-    channels = moved.shape[1]
-    torch.testing.assert_close(task.conditions.guide[:, :channels], moved, atol=1e-2, rtol=1e-2)
+        warped, still = (encode(vae, to_images(each[None])) for each in (drawn.warps[1, 2, 0], drawn.pictures[1, 2]))
+    channels = warped.shape[1]
+    torch.testing.assert_close(task.conditions.guide[:, :channels], warped, atol=1e-2, rtol=1e-2)
     torch.testing.assert_close(task.conditions.guide[:, channels : 2 * channels], still, atol=1e-2, rtol=1e-2)
+    for plane, maps in enumerate(torch.from_numpy(drawn.motions[1, 2, 0])):
+        with torch.no_grad():
+            swept = encode(vae, moved(to_images(drawn.pictures[1, 2][None]), maps[None]))
+        found = task.conditions.guide[:, (2 + plane) * channels : (3 + plane) * channels]
+        torch.testing.assert_close(found, swept, atol=1e-2, rtol=1e-2)
     shown = drawn.shown[1, 2, 0].reshape(16, 8, 16, 8).mean((1, 3)) / 255
     torch.testing.assert_close(task.conditions.guide[0, -1].double(), torch.from_numpy(shown), atol=1e-5, rtol=0)
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from anifacediff.assemblies import AniFaceDiffPipeline
+from anifacediff.conditioning.plane_sweep import DEPTHS
 from anifacediff.errors import ConfigurationError
 from anifacediff.training.dataset import Casting, DrawnSet, draw_identities
 from anifacediff.training.export import add_temporal, export
@@ -24,7 +25,8 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> EncodedSet:
     )
     list(draw_identities(drawn, [0, 1]))
     latents = np.random.default_rng(0).normal(size=(2, 5, LATENT_CHANNELS, 16, 16)).astype(np.float16)
-    return EncodedSet(drawn, latents, latents[:, None])
+    warped = latents[:, None]
+    return EncodedSet(drawn, latents, warped, np.stack([warped] * len(DEPTHS), axis=3))
 
 
 def test_fresh_temporal_modules_change_nothing(clips: EncodedSet):
