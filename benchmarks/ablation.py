@@ -56,7 +56,7 @@ def of_frames(drawn: DrawnSet, kept: range) -> DrawnSet:
         drawn,
         casting=replace(drawn.casting, frames=len(kept)),
         **{name: getattr(drawn, name)[:, which] for name in ("pictures", "maps", "expression", "eyes")},
-        **{name: getattr(drawn, name)[:, :, which] for name in ("warps", "shown")},
+        **{name: getattr(drawn, name)[:, :, which] for name in ("warps", "shown", "motions")},
     )
 
 
@@ -69,7 +69,7 @@ def in_pairs(drawn: DrawnSet, targets: range) -> DrawnSet:
     return DrawnSet(
         casting=replace(drawn.casting, identities=len(who), frames=2, references=1),
         **{name: getattr(drawn, name)[rows, frames] for name in ("pictures", "maps", "expression", "eyes")},
-        **{name: getattr(drawn, name)[rows, 0, frames][:, None] for name in ("warps", "shown")},
+        **{name: getattr(drawn, name)[rows, 0, frames][:, None] for name in ("warps", "shown", "motions")},
         done=drawn.done[who],
     )
 

@@ -133,8 +133,7 @@ class DrawnSet:
         try:
             found = json.loads((folder / _DESCRIPTION).read_text())
             casting = Casting(**found | {"withheld": tuple(found["withheld"])})
-            names = [field.name for field in fields(cls) if field.name != "casting"]
-            arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r+") for name in names}
+            arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r+") for name in cls._arrays()}
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise InputError(
                 f"{folder}: holds no drawn set ({error}); make one with `anifacediff train data`."
@@ -164,6 +163,15 @@ class DrawnSet:
             if not (folder / _DESCRIPTION).is_file():  # else another process was faster
                 raise
         return cls.open(folder)
+
+    @classmethod
+    def _arrays(cls) -> list[str]:
+        return [field.name for field in fields(cls) if field.name != "casting"]
+
+    def first(self, identities: int) -> "DrawnSet":
+        """Return the set of its first identities, or of all if there are not as many."""
+        casting = replace(self.casting, identities=min(identities, self.casting.identities))
+        return replace(self, casting=casting, **{name: getattr(self, name)[:identities] for name in self._arrays()})
 
     def missing(self, share: int = 0, shares: int = 1) -> list[int]:
         """Numbers of the identities still to be drawn by one of several processes.

@@ -48,7 +48,7 @@ def train_decoder(
         held_out: pictures to measure and look at.
         vae: whose decoder is trained.
         schedule: how to learn.
-        identities: how many of ``data`` are predicted.
+        identities: how many of ``data`` are used.
         batch: pictures in a step; half of them are decoded from predicted latents, half from their own.
 
     Raises:
@@ -56,12 +56,13 @@ def train_decoder(
         CheckpointError: if its newest checkpoint is damaged.
         NotFiniteError: if a loss is NaN.
     """
+    data = data.first(identities)
     encoded, judged = (EncodedSet.encoded(drawn, vae, folder) for drawn in (data, held_out))
-    predicted = _kept(folder / "predicted.npy", nano, encoded, min(identities, data.casting.identities))
-    shown = _predicted(nano, judged, range(held_out.casting.identities))
-    settings = {**data.casting.settings, "data": data.digest, "vae": fingerprint(vae), "predicted": len(predicted)}
+    predicted = _kept(folder / "predicted.npy", nano, encoded)
+    shown = _predicted(nano, judged)
+    settings = {**data.casting.settings, "data": data.digest, "vae": fingerprint(vae), "batch": batch}
     decoder = vae.decoder.train()
-    run = Run(folder, decoder, schedule, {**settings, "batch": batch})
+    run = Run(folder, decoder, schedule, settings)
 
     def loss(generator: torch.Generator) -> Float[Tensor, ""]:
         who = torch.randint(len(predicted), (batch,), generator=generator).numpy()
@@ -88,21 +89,21 @@ def train_decoder(
     train(run, loss, report=report)
 
 
-def _kept(path: Path, nano: Nano, stills: EncodedSet, identities: int) -> ArrayFloat[np.ndarray, "n f c h w"]:
+def _kept(path: Path, nano: Nano, stills: EncodedSet) -> ArrayFloat[np.ndarray, "n f c h w"]:
     """The predictions in a file; it is written if there is none."""
     if not path.is_file():
         partial = path.with_suffix(".partial.npy")
-        np.save(partial, _predicted(nano, stills, range(identities)))
+        np.save(partial, _predicted(nano, stills))
         partial.replace(path)
     return np.load(path, mmap_mode="r")
 
 
 @torch.no_grad()
-def _predicted(nano: Nano, stills: EncodedSet, identities: range) -> ArrayFloat[np.ndarray, "n f c h w"]:
-    """Draw all frames of some identities but the first, which is the reference."""
+def _predicted(nano: Nano, stills: EncodedSet) -> ArrayFloat[np.ndarray, "n f c h w"]:
+    """Draw all frames of every identity but the first, which is the reference."""
     targets = torch.arange(1, stills.drawn.casting.frames)[None]
     rows: list[np.ndarray] = []
-    for who in identities:
+    for who in range(stills.drawn.casting.identities):
         first = torch.zeros(1, dtype=torch.int64)
         task = stills.task(first + who, first, targets, torch.ones(targets.shape[1], 1, 1))
         with torch.autocast("cpu", torch.bfloat16):

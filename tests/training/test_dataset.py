@@ -91,3 +91,12 @@ def test_bytes_become_images():
     image = to_images(pictures)[0]
     assert image.shape == (3, 2, 3)
     assert image[:, 1, 2].tolist() == pytest.approx([0, 0.2, 1])
+
+
+def test_the_first_identities_are_a_set_of_their_own(tmp_path: Path):
+    whole = drawn(tmp_path, [0, 1])
+    first = whole.first(1)
+    assert first.casting == replace(SMALL, identities=1)
+    assert np.array_equal(first.pictures, whole.pictures[:1])
+    assert first.digest != whole.digest
+    assert whole.first(5).digest == whole.digest
