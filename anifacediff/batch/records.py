@@ -16,6 +16,7 @@ from anifacediff.assets.sources import sha256_of
 from anifacediff.batch.rows import WORKPLACE
 from anifacediff.errors import InputError, OutputError
 from anifacediff.media.notes import check_place_of_record, is_record, remove_record, sidecar_of
+from anifacediff.writing import appearing
 
 State = Literal["missing", "changed", "damaged", "finished"]
 
@@ -152,9 +153,8 @@ class Ledger:
 
 def write_whole(path: Path, told: object) -> None:
     """Write JSON to a file that appears whole, in place of one that is there."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    partial.write_text(json.dumps(told, indent=2) + "\n")
-    os.replace(partial, path)
+    with appearing(path) as partial:
+        partial.write_text(json.dumps(told, indent=2) + "\n")
 
 
 def _made(folder: Path) -> Path:

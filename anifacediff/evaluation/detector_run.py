@@ -14,6 +14,7 @@ from anifacediff.evaluation.contracts import Detector
 from anifacediff.evaluation.detection import frame_auc, video_auc
 from anifacediff.evaluation.scenes import to_images
 from anifacediff.shapes import Float, Tensor, check_finite, check_shape
+from anifacediff.writing import appearing
 
 FRAMES = 32
 """Frames of a clip that are looked at, as in DeepfakeBench."""
@@ -58,12 +59,10 @@ class DetectorResults:
         Raises:
             OutputError: if it cannot be written.
         """
-        partial = path.with_name(f".{path.name}.partial")
         try:
-            partial.write_text(json.dumps(asdict(self), indent=1, allow_nan=False) + "\n", encoding="utf-8")
-            partial.replace(path)
+            with appearing(path) as partial:
+                partial.write_text(json.dumps(asdict(self), indent=1, allow_nan=False) + "\n", encoding="utf-8")
         except OSError as error:
-            partial.unlink(missing_ok=True)
             raise OutputError(f"{path}: writing failed ({error.strerror}).") from error
 
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from safetensors.torch import save_file
 from anifacediff.errors import MediaError, OutputError
 from anifacediff.media.writer import check_writable
 from anifacediff.tracking.motion import Motion, facts_of, motion_of, tensors_of
+from anifacediff.writing import appearing
 
 SUFFIX = ".safetensors"
 """Of the files."""
@@ -49,10 +49,8 @@ def write_motion(path: str | os.PathLike[str], motion: Motion) -> None:
     header = {_HEADER: json.dumps(facts_of(motion))}
     tensors = {name: values.cpu().contiguous() for name, values in tensors_of(motion.clip).items()}
     try:
-        with tempfile.TemporaryDirectory(prefix=".", suffix=".partial", dir=path.parent) as folder:
-            partial = Path(folder, path.name)
+        with appearing(path) as partial:
             save_file(tensors, partial, header)
-            os.replace(partial, path)
     except (OSError, SafetensorError) as error:
         raise OutputError(f"{path}: the motion cannot be written ({error}).") from error
 

@@ -23,6 +23,7 @@ from anifacediff.training.sheets import sheet
 from anifacediff.training.stage1 import draw
 from anifacediff.training.vae import decode, decode_all, reconstruction_error
 from anifacediff.training.weights import EYES_WEIGHT
+from anifacediff.writing import appearing
 
 STEPS = 4
 _SHOWN = 6
@@ -92,9 +93,8 @@ def train_decoder(
 def _kept(path: Path, nano: Nano, stills: EncodedSet) -> ArrayFloat[np.ndarray, "n f c h w"]:
     """The predictions in a file; it is written if there is none."""
     if not path.is_file():
-        partial = path.with_suffix(".partial.npy")
-        np.save(partial, _predicted(nano, stills))
-        partial.replace(path)
+        with appearing(path) as partial, partial.open("wb") as file:
+            np.save(file, _predicted(nano, stills))
     return np.load(path, mmap_mode="r")
 
 

@@ -18,6 +18,7 @@ from anifacediff.training.dataset import DrawnSet, to_images
 from anifacediff.training.nano import Conditions
 from anifacediff.training.vae import encode
 from anifacediff.training.weights import importance
+from anifacediff.writing import appearing
 
 
 @dataclass(frozen=True)
@@ -114,16 +115,12 @@ def _encoded(
 ) -> ArrayFloat[np.ndarray, "n *more c h w"]:
     """Encode some images of each identity, or find their latents at ``path``."""
     if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial.npy")
-        one = _encode(vae, images(0))
-        latents = np.lib.format.open_memmap(
-            partial, mode="w+", dtype=np.float16, shape=(len(drawn.pictures), *one.shape)
-        )
-        for index in range(len(drawn.pictures)):
-            latents[index] = _encode(vae, images(index))
-        latents.flush()
-        partial.replace(path)
+        shape = len(drawn.pictures), *_encode(vae, images(0)).shape
+        with appearing(path) as partial:
+            latents = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float16, shape=shape)
+            for index in range(len(drawn.pictures)):
+                latents[index] = _encode(vae, images(index))
+            latents.flush()
     return np.load(path, mmap_mode="r")
 
 

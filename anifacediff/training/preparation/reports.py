@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from anifacediff.errors import AniFaceDiffError, InputError, MediaError, NoFaceError, SeveralFacesError
-from anifacediff.training.preparation.writing import appearing
+from anifacediff.writing import appearing
 
 Reason = Literal["unreadable", "no_face", "several_faces", "unusable", "nothing_left"]
 REASONS: Mapping[type[AniFaceDiffError], Reason] = {

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from anifacediff.errors import ConfigurationError, InputError
-from anifacediff.training.preparation.writing import appearing
+from anifacediff.writing import appearing
 
 PictureFormat = Literal["png", "jpg"]
 SETTINGS_FILE = "prepare.json"

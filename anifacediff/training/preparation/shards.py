@@ -25,7 +25,7 @@ from anifacediff.errors import AniFaceDiffError, ConfigurationError, OutputError
 from anifacediff.geometry.faces import FaceParameters
 from anifacediff.shapes import Float, Tensor
 from anifacediff.training.preparation.settings import PictureFormat
-from anifacediff.training.preparation.writing import appearing
+from anifacediff.writing import appearing
 
 FOLDER = "shards"
 _QUALITY = 95

@@ -5,9 +5,8 @@ from threading import Barrier
 
 import pytest
 
-from anifacediff.errors import ConfigurationError, MediaError
+from anifacediff.errors import ConfigurationError
 from anifacediff.training.preparation.settings import Preparation
-from anifacediff.training.preparation.writing import appearing
 
 TOGETHER = 4
 HOW = Preparation("drawn", "parametric", 64, 1.8)
@@ -41,20 +40,3 @@ def test_who_is_overtaken_by_other_settings_is_told(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(Path, "replace", overtaken)
     with pytest.raises(ConfigurationError, match="another folder"):
         HOW.claim(tmp_path)
-
-
-def test_a_file_appears_whole_or_not_at_all(tmp_path: Path):
-    target = tmp_path / "new" / "report.json"
-
-    def break_off() -> None:
-        with appearing(target) as partial:
-            partial.write_text("half of it")
-            raise MediaError("the video breaks off")
-
-    with pytest.raises(MediaError):
-        break_off()
-    assert list(target.parent.iterdir()) == []
-    with appearing(target) as partial:
-        partial.write_text("whole")
-        assert not target.exists()
-    assert target.read_text() == "whole"
