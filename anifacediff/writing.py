@@ -11,10 +11,9 @@ def appearing(path: Path) -> Generator[Path]:
     """Give a file to write beside ``path``, whose place it takes at the end; after an error nothing is left of it.
 
     Args:
-        path: of the file; its folder is made if there is none.
+        path: of the file, in a folder that there is.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{uuid4().hex}.partial")
+    partial = path.with_name(f".{uuid4().hex}.partial")
     try:
         yield partial
         partial.replace(path)

@@ -1,4 +1,4 @@
-"""PlaneSweep alone: a drawn avatar, moved as planes at several depths behind its face; writes all of them and truth."""
+"""PlaneSweep alone: a drawn avatar, moved as its head moves at several depths; writes all of them and truth."""
 
 import sys
 

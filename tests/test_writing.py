@@ -7,7 +7,7 @@ from anifacediff.writing import appearing
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path: Path):
-    target = tmp_path / "new" / "report.json"
+    target = tmp_path / "report.json"
 
     def break_off() -> None:
         with appearing(target) as partial:

@@ -63,7 +63,7 @@ class AniFaceDiffPipeline(AnimationPipeline):
         reference_warp: show the denoiser the reference's own pixels, moved to each frame by :class:`ReferenceWarp`,
             and let it say how much of them it takes over; for a Pose Encoder and a denoiser that were trained so, see
             :class:`ReferenceGuide` and :func:`~anifacediff.conditioning.reference_guide.blended`. Not in the papers.
-        reference_planes: show it in the same way as planes at these depths, see :class:`PlaneSweep`; none if empty.
+        reference_planes: beside ``reference_warp``, show it as planes at these depths, too, see :class:`PlaneSweep`.
         crop_margin: side of the crops over the size of a face that suits the weights, see
             :func:`~anifacediff.tracking.track_image`.
         num_inference_steps: how many denoising steps suit the weights, where :meth:`stream` is not told.
@@ -192,8 +192,9 @@ class AniFaceDiffPipeline(AnimationPipeline):
         found = self.pose_encoder.guide_channels, int(self.unet.config["out_channels"])
         if found != (guide, out):
             raise InputError(
-                f"reference_warp={reference_warp}: needs a Pose Encoder with guide_channels={guide} and a denoiser "
-                f"with out_channels={out}, found {found[0]} and {found[1]}; set it as when the parts were trained."
+                f"reference_warp={reference_warp}, {planes} reference_planes: need a Pose Encoder with "
+                f"guide_channels={guide} and a denoiser with out_channels={out}, found {found[0]} and {found[1]}; set "
+                "both as when the parts were trained."
             )
 
     @classmethod

@@ -66,7 +66,8 @@ class AniFaceDiffClip:
             tokens = torch.cat([torch.zeros_like(tokens), tokens])
         halves = torch.stack([latents] * (1 + contrasted))
         rows = evaluate(self.unet, halves, timestep, tokens, condition)
-        return guided(torch.stack([self._blended(row, frames) for row in rows]), self.guidance_scale)
+        blended_rows = torch.stack([self._blended(row, frames, latents.shape[1]) for row in rows])
+        return guided(blended_rows, self.guidance_scale)
 
     @torch.no_grad()
     def control(self, frame: int) -> UInt8[np.ndarray, "h w 3"]:
@@ -94,8 +95,10 @@ class AniFaceDiffClip:
         assert self.guide is not None
         return (self.guide(self.align.aligned(self.alignment, self.driving[frames.start : frames.stop])),)
 
-    def _blended(self, predicted: Float[Tensor, "f c h w"], frames: Sequence[int]) -> Float[Tensor, "f c2 h w"]:
-        return predicted if self.guide is None else blended(predicted, self.guides(frames, self._guides)[0])
+    def _blended(
+        self, predicted: Float[Tensor, "f c h w"], frames: Sequence[int], channels: int
+    ) -> Float[Tensor, "f c2 h w"]:
+        return predicted if self.guide is None else blended(predicted, self.guides(frames, self._guides)[0], channels)
 
     def _maps(self, frames: range) -> Float[Tensor, "f 3 h w"]:
         maps = self.align.render(self.alignment, self.driving[frames.start : frames.stop]).normal

@@ -1,31 +1,35 @@
 """The reference's pixels, moved as planes at several depths of its head would move."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 
-from anifacediff.conditioning.reference_warp import fetched, on_picture, places
+from anifacediff.conditioning.fetching import fetched, on_picture, places
 from anifacediff.errors import InputError, ShapeError
 from anifacediff.geometry.contracts import MorphableModel
 from anifacediff.geometry.faces import FaceParameters
 from anifacediff.geometry.morphable import posed
-from anifacediff.shapes import Bool, Float, Tensor, check_finite, check_shape
+from anifacediff.shapes import Float, Tensor, check_finite, check_shape
 
 DEPTHS = (0.0, 0.5, 1.0, 2.0)
 _NECK = 0.35  # of a mesh's height; what is above it, moves with the head
+_CARRIERS = ("global", "neck")  # the joints that carry the head; others move parts of it
 
 
 class PlaneSweep:
-    """Moves a picture as flat cards that turn with the head, at given depths behind its face.
+    """Moves a picture by the motion that its head has at given depths.
 
     A face model says nothing of hair and hats, or of how far behind the face they are, but they turn with it. Each
-    depth is one guess, right for what lies there; a network chooses among them, place by place. The head's motion is
-    the affine one that fits best to the upper part of the mesh.
+    depth stands for a plane parallel to the driven picture, and is one guess, right for what lies there; a network
+    chooses among them, place by place. The head's motion is the affine one that fits best to the upper part of the
+    mesh, its expression and its jaw at rest.
 
     Args:
         morphable_model: any :class:`~anifacediff.geometry.MorphableModel`.
         image_size: height and width of the pictures in pixels.
-        depths: of the cards behind the middle of the head, in radii of a ball whose surface lies about as deep.
+        depths: of the planes behind the middle of the head, in radii of a ball whose surface is spread as far in depth;
+            for a head that is longer than wide, they are a little larger if it looks at the viewer.
 
     Raises:
         InputError: if there is no depth.
@@ -40,7 +44,6 @@ class PlaneSweep:
         self.morphable_model = morphable_model
         self.image_size = image_size
         self.depths = tuple(depths)
-        self._head = _upper_part(morphable_model)
 
     def __call__(
         self, image: Float[Tensor, "1 3 h w"], reference: FaceParameters, face: FaceParameters
@@ -70,50 +73,52 @@ class PlaneSweep:
         """
         if len(reference) != 1:
             raise ShapeError(f"reference: expected exactly 1 frame, found {len(reference)}; choose one of them.")
-        source, target = self._screen("reference", reference), self._screen("face", face)
-        center = target.mean(1)
+        weight = self._upper_part(reference)
+        source, target = self._screen("reference", reference)[..., :2], self._screen("face", face)
+        center = (weight * target).sum(1)
         spread = target - center[:, None]
-        turned, by_depth = _fitted(spread, source[..., :2]).split([2, 1], dim=2)
-        radius = spread[..., 2].square().mean(1).mul(3).sqrt()  # of a ball whose surface is as deep
+        turned, by_depth = _fitted(spread, source, weight).split([2, 1], dim=2)
+        radius = (weight[:, 0] * spread[..., 2].square()).sum(1).mul(3).sqrt()
         behind = radius[:, None] * radius.new_tensor(self.depths)
-        middle = source[..., :2].mean(1) - (turned * center[:, None, :2]).sum(2)
+        middle = (weight * source).sum(1) - (turned * center[:, None, :2]).sum(2)
         origins = middle[:, None] + behind[..., None] * by_depth[:, None, :, 0]
         return torch.cat([turned[:, None].expand(-1, len(self.depths), -1, -1), origins[..., None]], dim=3)
 
     def _screen(self, name: str, face: FaceParameters) -> Float[Tensor, "f v 3"]:
-        """Where the picture has each vertex of the head, x and y in pixels, and how deep."""
-        vertices = posed(self.morphable_model, face)[:, self._head.to(face.shape.device)]
-        return on_picture(name, face, self.image_size).project(vertices)
+        """Where the picture has each vertex of a head at rest, x and y in pixels, and how deep."""
+        carried = [name in _CARRIERS for name in self.morphable_model.joint_names]
+        pose = face.pose * face.pose.new_tensor(carried)[:, None]
+        still = replace(face, expression=torch.zeros_like(face.expression), pose=pose)
+        return on_picture(name, face, self.image_size).project(posed(self.morphable_model, still))
+
+    def _upper_part(self, face: FaceParameters) -> Float[Tensor, "v 1"]:
+        """One for vertices above the neck, zero for others, divided by their number."""
+        neutral = [torch.zeros_like(each[:1]) for each in (face.shape, face.expression, face.pose)]
+        height = self.morphable_model(*neutral)[0, :, 1]
+        above = (height > height.min() + _NECK * (height.max() - height.min())).to(height.dtype)
+        return (above / above.sum())[:, None]
 
 
-def moved(image: Float[Tensor, "1 c h w"], motions: Float[Tensor, "f 2 3"]) -> Float[Tensor, "f c h w"]:
-    """Move a picture by the maps of one depth, from :meth:`PlaneSweep.motions`."""
+def moved(image: Float[Tensor, "#f c h w"], motions: Float[Tensor, "f 2 3"]) -> Float[Tensor, "f c h w"]:
+    """Move a picture, or one for each map, by the maps of one depth, from :meth:`PlaneSweep.motions`."""
     x, y = places(image.to(motions.dtype)).unbind(1)
     by_x, by_y, origin = motions[..., None, None].unbind(2)
     return fetched(image, by_x * x + by_y * y + origin)
 
 
-def _fitted(points: Float[Tensor, "f v 3"], values: Float[Tensor, "#f v 2"]) -> Float[Tensor, "f 2 3"]:
+def _fitted(
+    points: Float[Tensor, "f v 3"], values: Float[Tensor, "#f v 2"], weight: Float[Tensor, "v 1"]
+) -> Float[Tensor, "f 2 3"]:
     """The linear map that brings centred points nearest to values.
 
     By sums and cross products: a product of matrices, or a solver of LAPACK's, would round differently from call to
     call, and so would frames in other windows.
     """
-    squares = (points[..., :, None] * points[..., None, :]).sum(1)
+    weighted = weight * points
+    squares = (points[..., :, None] * weighted[..., None, :]).sum(1)
     first, second, third = squares.unbind(1)
     pairs = ((second, third), (third, first), (first, second))
     cofactors = torch.stack([torch.linalg.cross(*pair) for pair in pairs], dim=1)
     determinant = (first * cofactors[:, 0]).sum(1)
-    products = (values[..., :, None] * points[..., None, :]).sum(1)
+    products = (values[..., :, None] * weighted[..., None, :]).sum(1)
     return (products[:, :, None] * cofactors[:, None]).sum(3) / determinant[:, None, None]
-
-
-def _upper_part(model: MorphableModel) -> Bool[Tensor, "v"]:
-    """Which vertices of a model are above the neck."""
-    device = model.triangles.device
-    joints = len(model.joint_names)
-    neutral = [
-        torch.zeros(1, *size, device=device) for size in ((model.num_shape,), (model.num_expression,), (joints, 3))
-    ]
-    height = model(*neutral)[0, :, 1]
-    return height > height.min() + _NECK * (height.max() - height.min())

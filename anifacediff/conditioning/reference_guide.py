@@ -76,24 +76,26 @@ def blend_channels(latent_channels: int, planes: int = 0) -> int:
     return (3 + planes) * latent_channels
 
 
-def blended(predicted: Float[Tensor, "f c2 h w"], guide: Float[Tensor, "f c3 h w"]) -> Float[Tensor, "f c h w"]:
+def blended(
+    predicted: Float[Tensor, "f c2 h w"], guide: Float[Tensor, "f c3 h w"], latent_channels: int
+) -> Float[Tensor, "f c h w"]:
     """Compose clean latents of what a denoiser draws itself and what it takes over from the reference.
 
     Args:
         predicted: f (n+1)c h w: what it draws; and, as logits, how much it takes of each of n sources.
         guide: f nc+1 h w, from :class:`ReferenceGuide`.
+        latent_channels: c.
 
     Raises:
         ShapeError: if the channels do not fit each other.
     """
     offered = guide.shape[1] - 1
-    channels = predicted.shape[1] - offered
-    if channels < 1 or offered % channels:
+    if offered % latent_channels:
         raise ShapeError(
-            f"predicted: {predicted.shape[1]} channels do not fit a guide of {guide.shape[1]}; expected (n + 1) c "
-            "of them for a guide of n c + 1, which is n sources of c channels and what is shown."
+            f"guide: expected n x {latent_channels} + 1 channels, of n sources and of what is shown, found "
+            f"{guide.shape[1]}."
         )
-    check_shape("predicted", predicted, "f (n+1)c h w", len(guide), None, *guide.shape[2:])
-    drawn, taken = predicted.split([channels, offered], dim=1)
-    sources = (taken.sigmoid() * guide[:, :offered]).unflatten(1, (-1, channels))
+    check_shape("predicted", predicted, "f (n+1)c h w", len(guide), latent_channels + offered, *guide.shape[2:])
+    drawn, taken = predicted.split([latent_channels, offered], dim=1)
+    sources = (taken.sigmoid() * guide[:, :offered]).unflatten(1, (-1, latent_channels))
     return drawn + sources.sum(1)

@@ -136,7 +136,8 @@ class DrawnSet:
             arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r+") for name in cls._arrays()}
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise InputError(
-                f"{folder}: holds no drawn set ({error}); make one with `anifacediff train data`."
+                f"{folder}: holds no drawn set of this version ({error}); make one with `anifacediff train data` in a "
+                "folder where there is none."
             ) from error
         return cls(casting, **arrays)
 

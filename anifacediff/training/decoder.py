@@ -58,12 +58,12 @@ def train_decoder(
         NotFiniteError: if a loss is NaN.
     """
     data = data.first(identities)
-    encoded, judged = (EncodedSet.encoded(drawn, vae, folder) for drawn in (data, held_out))
-    predicted = _kept(folder / "predicted.npy", nano, encoded)
-    shown = _predicted(nano, judged)
-    settings = {**data.casting.settings, "data": data.digest, "vae": fingerprint(vae), "batch": batch}
+    settings = {"data": data.digest, "vae": fingerprint(vae), "nano": fingerprint(nano), "batch": batch}
     decoder = vae.decoder.train()
-    run = Run(folder, decoder, schedule, settings)
+    run = Run(folder, decoder, schedule, {**data.casting.settings, **settings})
+    encoded, judged = (EncodedSet.encoded(drawn, vae, folder) for drawn in (data, held_out))
+    predicted = _kept(folder / f"predicted-{data.digest}-{settings['nano']}.npy", nano, encoded)
+    shown = _predicted(nano, judged)
 
     def loss(generator: torch.Generator) -> Float[Tensor, ""]:
         who = torch.randint(len(predicted), (batch,), generator=generator).numpy()

@@ -18,7 +18,6 @@ from anifacediff.training.dataset import DrawnSet, to_images
 from anifacediff.training.nano import Conditions
 from anifacediff.training.vae import encode
 from anifacediff.training.weights import importance
-from anifacediff.writing import appearing
 
 
 @dataclass(frozen=True)
@@ -105,9 +104,9 @@ class EncodedSet:
 def _swept(drawn: DrawnSet, who: int) -> Float[Tensor, "r f p 3 h w"]:
     """The first r frames of an identity, moved to each frame as planes."""
     motions = torch.from_numpy(drawn.motions[who])
-    references = to_images(drawn.pictures[who, : len(motions)])
-    swept = [moved(image[None], each.flatten(0, 1)) for image, each in zip(references, motions, strict=True)]
-    return torch.stack(swept).unflatten(1, motions.shape[1:3])
+    count, frames, planes = motions.shape[:3]
+    references = to_images(drawn.pictures[who, :count]).repeat_interleave(frames * planes, dim=0)
+    return moved(references, motions.flatten(0, 2)).unflatten(0, motions.shape[:3])
 
 
 def _encoded(
@@ -115,12 +114,14 @@ def _encoded(
 ) -> ArrayFloat[np.ndarray, "n *more c h w"]:
     """Encode some images of each identity, or find their latents at ``path``."""
     if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial.npy")  # what a killed run leaves, the next one overwrites: it is large
         shape = len(drawn.pictures), *_encode(vae, images(0)).shape
-        with appearing(path) as partial:
-            latents = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float16, shape=shape)
-            for index in range(len(drawn.pictures)):
-                latents[index] = _encode(vae, images(index))
-            latents.flush()
+        latents = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float16, shape=shape)
+        for index in range(len(drawn.pictures)):
+            latents[index] = _encode(vae, images(index))
+        latents.flush()
+        partial.replace(path)
     return np.load(path, mmap_mode="r")
 
 

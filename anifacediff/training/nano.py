@@ -216,7 +216,7 @@ class Nano(nn.Module):
         self, noisy: Float[Tensor, "f c h w"], timesteps: Int[Tensor, "f"] | Int[Tensor, ""], told: Told
     ) -> Float[Tensor, "f c h w"]:
         """Predict clean latents from noisy ones, of stills."""
-        return blended(self._evaluated(noisy, timesteps, told), told.guide)
+        return blended(self._evaluated(noisy, timesteps, told), told.guide, LATENT_CHANNELS)
 
     def denoise_clips(
         self, noisy: Float[Tensor, "n f c h w"], timesteps: Int[Tensor, "n"] | Int[Tensor, ""], told: Told
@@ -224,7 +224,7 @@ class Nano(nn.Module):
         """Predict clean latents from noisy ones, of n clips of f frames, once the denoiser is inflated."""
         predicted = self._evaluated(rearrange(noisy, "n f c h w -> n c f h w"), timesteps, told)
         frames = rearrange(predicted, "n c f h w -> (n f) c h w")
-        return blended(frames, told.guide).unflatten(0, noisy.shape[:2])
+        return blended(frames, told.guide, LATENT_CHANNELS).unflatten(0, noisy.shape[:2])
 
     def _evaluated(self, noisy: Tensor, timesteps: Tensor, told: Told) -> Tensor:
         return self.unet(noisy, timesteps, told.context, cross_attention_kwargs=dict(told.entries), return_dict=False)[

@@ -1,3 +1,4 @@
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
@@ -77,12 +78,27 @@ def test_a_clip_in_pieces_is_the_whole_clip():
     assert torch.equal(torch.cat(pieces), sweep()(ramps(), face(), clip))
 
 
-def test_autocast_moves_no_plane():
-    plain = sweep()(ramps(), face(), face(yaw=0.3))
+def test_jaw_and_expression_move_no_hair():
+    driving = face(yaw=0.3)
+    pose = driving.pose.clone()
+    pose[:, HEAD.joint_names.index("jaw"), 0] = 0.3
+    talking = replace(driving, pose=pose, expression=3 * torch.ones_like(driving.expression))
+    assert torch.equal(sweep().motions(face(), talking), sweep().motions(face(), driving))
+
+
+def test_a_model_in_float64_has_planes_in_float64():
+    exact = PlaneSweep(deepcopy(HEAD).double(), image_size=SIZE, depths=(0.0, 1.0))
+    faces = [each.to(dtype=torch.float64) for each in (face(), face(yaw=0.3))]
+    found = exact.motions(*faces)
+    assert found.dtype == torch.float64
+    torch.testing.assert_close(found.float(), sweep(0.0, 1.0).motions(face(), face(yaw=0.3)), atol=1e-3, rtol=1e-4)
+
+
+def test_autocast_rounds_no_place():
+    maps = sweep().motions(face(), face(yaw=0.3))[:, 1]
     with torch.autocast("cpu", torch.bfloat16):
-        maps = sweep().motions(face(), face(yaw=0.3))
-        cast = torch.stack([moved(ramps(), maps[:, plane]) for plane in range(3)], dim=1)
-    assert (cast - plain).abs().max() < 1, "of a pixel, which is the head's own rounding"
+        cast = moved(ramps(), maps)
+    assert torch.equal(cast, moved(ramps(), maps))
 
 
 def test_colours_come_from_where_the_maps_say():

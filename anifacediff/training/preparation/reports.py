@@ -46,6 +46,7 @@ class VideoReport:
 
     def write(self, folder: Path) -> None:
         """Note that the video is finished; the note appears whole."""
+        (folder / FOLDER).mkdir(parents=True, exist_ok=True)
         with appearing(folder / FOLDER / f"{self.key}.json") as partial:
             partial.write_text(json.dumps(asdict(self), indent=2) + "\n")
 

@@ -80,6 +80,7 @@ class Preparation:
         """
         path = folder / SETTINGS_FILE
         if not path.is_file():
+            folder.mkdir(parents=True, exist_ok=True)
             with appearing(path) as partial:
                 partial.write_text(json.dumps(asdict(self), indent=2) + "\n")
         found = Preparation.of(folder)  # perhaps another process was faster

@@ -85,6 +85,7 @@ def write_shard(path: Path, clips: Iterable[PreparedClip], pictures: PictureForm
         ConfigurationError: if webdataset is not installed.
     """
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with appearing(path) as partial:
             with partial.open("wb") as file:
                 _fill(file, (clip.sample(pictures) for clip in clips))
