@@ -14,7 +14,7 @@ from anifacediff.training.nano import IMAGE_SIZE, Nano, build_scheduler
 from anifacediff.training.stage2 import build_temporal
 
 MORPHABLE_MODEL = "expressive"
-STEPS = 8
+STEPS = 4
 LARGEST_FILE = "16MB"
 CROP_MARGIN = 2.1  # frames the face as most drawn pictures do
 
