@@ -23,8 +23,9 @@ from PIL import Image
 
 from anifacediff.assemblies import AniFaceDiffPipeline
 from anifacediff.evaluation import psnr
-from anifacediff.evaluation.scenes import find_suite, to_images
+from anifacediff.evaluation.scenes import find_suite
 from anifacediff.media import to_pictures
+from anifacediff.media.pictures import to_images
 from anifacediff.provenance import MarkEvidence, SpreadMark
 
 Clip = UInt8[np.ndarray, "f h w 3"]

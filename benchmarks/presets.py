@@ -22,7 +22,8 @@ from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepSchedu
 from anifacediff.assemblies import AniFaceDiffPipeline
 from anifacediff.evaluation.bootstrap import interval
 from anifacediff.evaluation.pixels import PSNR, SSIM
-from anifacediff.evaluation.scenes import Scene, find_suite, to_images
+from anifacediff.evaluation.scenes import Scene, find_suite
+from anifacediff.media.pictures import to_images
 from anifacediff.sampling import SAMPLING_PRESETS
 
 

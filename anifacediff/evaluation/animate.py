@@ -12,8 +12,9 @@ from anifacediff.assemblies.anifacediff import AniFaceDiffPipeline
 from anifacediff.conditioning.expression_adapter import ExpressionAdapter
 from anifacediff.conditioning.facial_alignment import FacialAlignment
 from anifacediff.errors import InputError
-from anifacediff.evaluation.scenes import Portrait, Scene, to_images
+from anifacediff.evaluation.scenes import Portrait, Scene
 from anifacediff.geometry.faces import FaceParameters
+from anifacediff.media.pictures import to_images
 from anifacediff.shapes import Float, Tensor
 
 

@@ -12,7 +12,7 @@ from anifacediff.errors import OutputError
 from anifacediff.evaluation.clips import LabelledClip, spread_frames
 from anifacediff.evaluation.contracts import Detector
 from anifacediff.evaluation.detection import frame_auc, video_auc
-from anifacediff.evaluation.scenes import to_images
+from anifacediff.media.pictures import to_images
 from anifacediff.shapes import Float, Tensor, check_finite, check_shape
 from anifacediff.writing import appearing
 

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
-import torch
 
 from anifacediff.conditioning.facial_alignment import FacialAlignment
 from anifacediff.errors import InputError
 from anifacediff.evaluation.contracts import Animation
 from anifacediff.geometry.faces import Box, FaceParameters
-from anifacediff.media.pictures import to_pictures
+from anifacediff.media.pictures import to_images, to_pictures
 from anifacediff.shapes import Float, Tensor, UInt8
 from anifacediff.synthetic.artist import AvatarArtist
 from anifacediff.synthetic.avatar import Avatar
@@ -133,11 +132,6 @@ def find_suite(name: str, *, identities: int, drivers: int, frames: int, size: i
     if name != Suite.name:
         raise InputError(f"suite: expected one of {Suite.name}, found {name!r}.")
     return Suite(identities=identities, drivers=drivers, frames=frames, size=size)
-
-
-def to_images(pictures: UInt8[np.ndarray, "f h w 3"]) -> Float[Tensor, "f 3 h w"]:
-    """Turn bytes into images in [0, 1]."""
-    return torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from anifacediff.media.images import write_image as write_image
     from anifacediff.media.notes import ClipNotes as ClipNotes
     from anifacediff.media.paste import PasteBack as PasteBack
+    from anifacediff.media.pictures import to_images as to_images
     from anifacediff.media.pictures import to_pictures as to_pictures
     from anifacediff.media.video import VideoSource as VideoSource
     from anifacediff.media.writer import VideoWriter as VideoWriter
@@ -26,7 +27,7 @@ else:
             "images": ("read_image", "write_image"),
             "notes": ("ClipNotes",),
             "paste": ("PasteBack",),
-            "pictures": ("to_pictures",),
+            "pictures": ("to_images", "to_pictures"),
             "video": ("VideoSource",),
             "writer": ("VideoWriter", "check_writable"),
         },

@@ -1,4 +1,4 @@
-"""Tensors to pictures."""
+"""Tensors to pictures, and back."""
 
 import numpy as np
 import torch
@@ -17,3 +17,8 @@ def to_pictures(images: Float[Tensor, "f c h w"]) -> UInt8[np.ndarray, "f h w 3"
     if levels.shape[1] == 1:
         levels = repeat(levels, "f 1 h w -> f c h w", c=3)
     return np.ascontiguousarray(rearrange(levels, "f c h w -> f h w c").numpy())
+
+
+def to_images(pictures: UInt8[np.ndarray, "*more h w 3"]) -> Float[Tensor, "*more 3 h w"]:
+    """Turn bytes into images in [0, 1]."""
+    return torch.from_numpy(pictures).movedim(-1, -3).float() / 255

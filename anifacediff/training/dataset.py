@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, UInt8
 
 from anifacediff.conditioning.facial_alignment import FacialAlignment
@@ -216,11 +215,6 @@ def draw_identities(drawn: DrawnSet, missing: Sequence[int]) -> Iterator[int]:
             drawn.motions[index, first] = sweep.motions(motion[first : first + 1], motion).numpy()
         drawn.done[index] = True
         yield index
-
-
-def to_images(pictures: UInt8[np.ndarray, "*more h w 3"]) -> Float[torch.Tensor, "*more 3 h w"]:
-    """Turn bytes into images in [0, 1]."""
-    return torch.from_numpy(pictures).movedim(-1, -3).float() / 255
 
 
 def _fill(folder: Path, casting: Casting) -> None:

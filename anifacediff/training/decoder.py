@@ -14,8 +14,9 @@ from jaxtyping import Float as ArrayFloat
 
 from anifacediff.evaluation.pixels import inside, psnr
 from anifacediff.media.images import write_image
+from anifacediff.media.pictures import to_images
 from anifacediff.shapes import Float, Tensor
-from anifacediff.training.dataset import DrawnSet, to_images
+from anifacediff.training.dataset import DrawnSet
 from anifacediff.training.latents import EncodedSet, fingerprint
 from anifacediff.training.nano import Nano, build_scheduler
 from anifacediff.training.run import Run, Schedule, train

@@ -13,8 +13,9 @@ from torch import nn
 
 from anifacediff.conditioning.plane_sweep import moved
 from anifacediff.conditioning.reference_guide import guide_latents
+from anifacediff.media.pictures import to_images
 from anifacediff.shapes import Float, Int, Tensor
-from anifacediff.training.dataset import DrawnSet, to_images
+from anifacediff.training.dataset import DrawnSet
 from anifacediff.training.nano import Conditions
 from anifacediff.training.vae import encode
 from anifacediff.training.weights import importance

@@ -7,9 +7,10 @@ import torch
 
 from anifacediff.evaluation.detection import frame_auc
 from anifacediff.evaluation.reader import FaceReader, Reading
+from anifacediff.media.pictures import to_images
 from anifacediff.shapes import Float, Tensor
 from anifacediff.synthetic.expression import GROUPS, indices
-from anifacediff.training.dataset import DrawnSet, to_images
+from anifacediff.training.dataset import DrawnSet
 from anifacediff.training.readings import true_readings
 
 _AT_ONCE = 32

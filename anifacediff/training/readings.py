@@ -8,11 +8,12 @@ import torch.nn.functional as F
 
 from anifacediff.errors import ConfigurationError
 from anifacediff.evaluation.reader import Reading
+from anifacediff.media.pictures import to_images
 from anifacediff.shapes import Float, Int, Tensor
 from anifacediff.synthetic.casting import random_avatar
 from anifacediff.synthetic.expression import ExpressiveHead
 from anifacediff.synthetic.motion import random_motion
-from anifacediff.training.dataset import DrawnSet, to_images
+from anifacediff.training.dataset import DrawnSet
 
 _SHIFT, _ZOOM = 0.05, 0.12
 _ERROR_ZOOM, _ERROR_PLACE = 0.05, 0.012

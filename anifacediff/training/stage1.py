@@ -11,9 +11,10 @@ from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 
 from anifacediff.evaluation.pixels import inside, psnr
 from anifacediff.media.images import write_image
+from anifacediff.media.pictures import to_images
 from anifacediff.shapes import Float, Tensor
 from anifacediff.training.attention import plain_attention
-from anifacediff.training.dataset import DrawnSet, to_images
+from anifacediff.training.dataset import DrawnSet
 from anifacediff.training.latents import EncodedSet, fingerprint
 from anifacediff.training.nano import Conditions, Nano, build_scheduler
 from anifacediff.training.run import Run, Schedule, train

@@ -12,9 +12,10 @@ from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 
 from anifacediff.backbone.temporal import TemporalModules
 from anifacediff.evaluation.pixels import psnr
+from anifacediff.media.pictures import to_images
 from anifacediff.shapes import Float, Tensor
 from anifacediff.training.attention import plain_attention
-from anifacediff.training.dataset import DrawnSet, to_images
+from anifacediff.training.dataset import DrawnSet
 from anifacediff.training.latents import EncodedSet, Task, fingerprint
 from anifacediff.training.nano import NORM_GROUPS, Nano, build_scheduler
 from anifacediff.training.run import Run, Schedule, train

@@ -9,8 +9,9 @@ from diffusers.models.autoencoders.autoencoder_dc import AutoencoderDC
 from anifacediff.checkpoint import load_pretrained
 from anifacediff.evaluation.pixels import psnr
 from anifacediff.media.images import write_image
+from anifacediff.media.pictures import to_images
 from anifacediff.shapes import Float, Tensor
-from anifacediff.training.dataset import DrawnSet, to_images
+from anifacediff.training.dataset import DrawnSet
 from anifacediff.training.nano import build_vae
 from anifacediff.training.principal import start_linear
 from anifacediff.training.run import Run, Schedule, train

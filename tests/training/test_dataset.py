@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from anifacediff.errors import ConfigurationError, InputError
-from anifacediff.training.dataset import Casting, DrawnSet, draw_identities, to_images
+from anifacediff.media.pictures import to_images
+from anifacediff.training.dataset import Casting, DrawnSet, draw_identities
 
 SMALL = Casting(first_seed=3, identities=2, frames=2, size=32, references=1)
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from anifacediff.errors import ConfigurationError
-from anifacediff.training.dataset import DrawnSet, to_images
+from anifacediff.media.pictures import to_images
+from anifacediff.training.dataset import DrawnSet
 from anifacediff.training.decoder import train_decoder
 from anifacediff.training.nano import Nano, build_vae
 from anifacediff.training.principal import start_linear

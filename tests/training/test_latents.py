@@ -4,7 +4,8 @@ import numpy as np
 import torch
 
 from anifacediff.conditioning.plane_sweep import moved
-from anifacediff.training.dataset import DrawnSet, to_images
+from anifacediff.media.pictures import to_images
+from anifacediff.training.dataset import DrawnSet
 from anifacediff.training.latents import EncodedSet, fingerprint
 from anifacediff.training.nano import build_vae
 from anifacediff.training.vae import encode

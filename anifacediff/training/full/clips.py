@@ -14,8 +14,8 @@ from PIL import Image
 from safetensors.torch import load
 
 from anifacediff.errors import InputError, MediaError
+from anifacediff.media.pictures import to_images
 from anifacediff.shapes import Float, Tensor
-from anifacediff.training.dataset import to_images
 from anifacediff.training.preparation.reports import VideoReport, read_reports
 from anifacediff.training.preparation.settings import Preparation
 from anifacediff.training.preparation.shards import FOLDER

@@ -7,10 +7,10 @@ import numpy as np
 import torch
 
 from anifacediff.assemblies.pipeline import AnimationPipeline
+from anifacediff.media.pictures import to_images
 from anifacediff.sampling.denoise import Timestep, denoise_clip
 from anifacediff.sampling.noise import FrameNoise
 from anifacediff.shapes import Bool, Float, Tensor, UInt8
-from anifacediff.training.dataset import to_images
 from anifacediff.training.full.clips import PreparedSet
 from anifacediff.training.full.examples import Draw, DrawnExamples, Examples
 from anifacediff.training.run import Schedule
