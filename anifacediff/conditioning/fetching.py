@@ -3,9 +3,27 @@
 import torch
 import torch.nn.functional as F
 
-from anifacediff.errors import InputError
+from anifacediff.errors import InputError, ShapeError
 from anifacediff.geometry.faces import Camera, FaceParameters, Similarity
-from anifacediff.shapes import Float, Tensor
+from anifacediff.shapes import Float, Tensor, check_finite, check_shape
+
+
+def check_reference(image: Tensor, reference: FaceParameters, image_size: int) -> None:
+    """Check a picture and the face in it, from which pixels are to be moved.
+
+    Raises:
+        ShapeError: if the image is not 1 3 h w of that size, or the reference not one frame.
+        InputError: if the image holds NaN or infinity.
+    """
+    check_finite("image", image)
+    check_shape("image", image, "1 3 h w", 1, 3, image_size, image_size)
+    check_one_face(reference)
+
+
+def check_one_face(reference: FaceParameters) -> None:
+    """Raise :class:`ShapeError` if the face of a reference is not one frame."""
+    if len(reference) != 1:
+        raise ShapeError(f"reference: expected exactly 1 frame, found {len(reference)}; choose one of them.")
 
 
 def on_picture(name: str, face: FaceParameters, image_size: int) -> Camera:

@@ -1,16 +1,15 @@
 """The reference's pixels, moved as planes at several depths of its head would move."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import torch
 
-from anifacediff.conditioning.fetching import fetched, on_picture, places
-from anifacediff.errors import InputError, ShapeError
+from anifacediff.conditioning.fetching import check_one_face, check_reference, fetched, on_picture, places
+from anifacediff.errors import InputError
 from anifacediff.geometry.contracts import MorphableModel
 from anifacediff.geometry.faces import FaceParameters
 from anifacediff.geometry.morphable import posed
-from anifacediff.shapes import Float, Tensor, check_finite, check_shape
+from anifacediff.shapes import Float, Tensor
 
 DEPTHS = (0.0, 0.5, 1.0, 2.0)
 _NECK = 0.35  # of a mesh's height; what is above it, moves with the head
@@ -59,8 +58,7 @@ class PlaneSweep:
             ShapeError: if the image has another size, or the reference is not one frame.
             InputError: if the image holds NaN or infinity, or a canvas is not square.
         """
-        check_finite("image", image)
-        check_shape("image", image, "1 3 h w", 1, 3, self.image_size, self.image_size)
+        check_reference(image, reference, self.image_size)
         motions = self.motions(reference, face)
         return torch.stack([moved(image, motions[:, plane]) for plane in range(len(self.depths))], dim=1)
 
@@ -71,8 +69,7 @@ class PlaneSweep:
             ShapeError: if the reference is not one frame.
             InputError: if a canvas is not square.
         """
-        if len(reference) != 1:
-            raise ShapeError(f"reference: expected exactly 1 frame, found {len(reference)}; choose one of them.")
+        check_one_face(reference)
         weight = self._upper_part(reference)
         source, target = self._screen("reference", reference)[..., :2], self._screen("face", face)
         center = (weight * target).sum(1)
@@ -88,7 +85,7 @@ class PlaneSweep:
         """Where the picture has each vertex of a head at rest, x and y in pixels, and how deep."""
         carried = [name in _CARRIERS for name in self.morphable_model.joint_names]
         pose = face.pose * face.pose.new_tensor(carried)[:, None]
-        still = replace(face, expression=torch.zeros_like(face.expression), pose=pose)
+        still = face.acting(torch.zeros_like(face.expression), pose)
         return on_picture(name, face, self.image_size).project(posed(self.morphable_model, still))
 
     def _upper_part(self, face: FaceParameters) -> Float[Tensor, "v 1"]:

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from anifacediff.conditioning.fetching import fetched, on_picture, places
-from anifacediff.errors import InputError, ShapeError
+from anifacediff.conditioning.fetching import check_reference, fetched, on_picture, places
+from anifacediff.errors import InputError
 from anifacediff.geometry.chunks import chunks, frames_at_once
 from anifacediff.geometry.contracts import MorphableModel, Rasterizer
 from anifacediff.geometry.faces import FaceParameters
 from anifacediff.geometry.morphable import posed
 from anifacediff.geometry.rasterizer import SpanRasterizer
 from anifacediff.geometry.snapshots import Topology, vertex_normals
-from anifacediff.shapes import Float, Tensor, check_finite, check_shape
+from anifacediff.shapes import Float, Tensor
 
 _COARSE = 32  # cells along a side on which the motion is spread beyond the face
 _REACH = 4  # cells that one of three averages reaches
@@ -77,10 +77,7 @@ class ReferenceWarp:
             ShapeError: if the image has another size, or the reference is not one frame.
             InputError: if the image holds NaN or infinity, or a canvas is not square.
         """
-        check_finite("image", image)
-        check_shape("image", image, "1 3 h w", 1, 3, self.image_size, self.image_size)
-        if len(reference) != 1:
-            raise ShapeError(f"reference: expected exactly 1 frame, found {len(reference)}; choose one of them.")
+        check_reference(image, reference, self.image_size)
         at_once = frames_at_once(self.image_size**2, face.shape.device)
         source = self._source(reference)
         parts = [self._warped(image, source, face[part]) for part in chunks(len(face), at_once)]

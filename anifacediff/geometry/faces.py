@@ -256,6 +256,10 @@ class FaceParameters:
         """The same frames with one identity."""
         return self._changed(shape=shape.expand(len(self), -1))
 
+    def acting(self, expression: Float[Tensor, "f e"], pose: Float[Tensor, "f j 3"]) -> "FaceParameters":
+        """The same faces with another expression and pose."""
+        return self._changed(expression=expression, pose=pose)
+
     def seen_as(self, other: "FaceParameters") -> "FaceParameters":
         """The same faces before the camera of another face, given by one frame, on its canvas and in its box.
 
