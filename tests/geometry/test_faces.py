@@ -168,6 +168,16 @@ def test_a_move_for_another_number_of_frames_is_refused(monkeypatch: pytest.Monk
         face(1).moved(similarity((1.0, 0.0, 0.0), (2.0, 0.0, 0.0)))
 
 
+def test_acting_changes_expression_and_pose_only() -> None:
+    before = face()
+    after = before.acting(before.expression + 1, before.pose + 2)
+    assert torch.equal(after.expression, before.expression + 1)
+    assert torch.equal(after.pose, before.pose + 2)
+    assert torch.equal(after.shape, before.shape)
+    assert after.camera is before.camera
+    assert after.canvas == before.canvas
+
+
 def test_slices_copies_and_moves_do_not_wait_for_the_device() -> None:
     away = face().to("meta")  # where no value can be looked at
     move = similarity((2.0, 5.0, -3.0), (0.5, 0.0, 1.0)).to("meta")
