@@ -1,4 +1,4 @@
-"""PlaneSweep alone: a drawn avatar, moved as its head moves at several depths; writes all of them and truth."""
+"""PlaneSweep alone: a drawn avatar, moved as head and body move at several depths; writes all of them and truth."""
 
 import sys
 
@@ -17,5 +17,5 @@ planes = sweep(reference, motion[:1], motion[1:])  # f p 3 h w: each is right fo
 
 pictures = to_pictures(torch.cat([reference, planes[0], truth]))
 path = sys.argv[1] if len(sys.argv) > 1 else "plane_sweep.png"
-labels = ["reference", *(f"depth {depth}" for depth in sweep.depths), "truth"]
+labels = ["reference", *(f"head {depth}" for depth in sweep.depths), *(f"body {d}" for d in sweep.body_depths), "truth"]
 write_image(path, side_by_side(list(pictures), labels=labels))

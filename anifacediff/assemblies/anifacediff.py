@@ -64,6 +64,7 @@ class AniFaceDiffPipeline(AnimationPipeline):
             and let it say how much of them it takes over; for a Pose Encoder and a denoiser that were trained so, see
             :class:`ReferenceGuide` and :func:`~anifacediff.conditioning.reference_guide.blended`. Not in the papers.
         reference_planes: beside ``reference_warp``, show it as planes at these depths, too, see :class:`PlaneSweep`.
+        reference_body_planes: the same for planes that move with the body.
         crop_margin: side of the crops over the size of a face that suits the weights, see
             :func:`~anifacediff.tracking.track_image`.
         num_inference_steps: how many denoising steps suit the weights, where :meth:`stream` is not told.
@@ -120,6 +121,7 @@ class AniFaceDiffPipeline(AnimationPipeline):
         reference_pose: bool = False,
         reference_warp: bool = False,
         reference_planes: Sequence[float] = (),
+        reference_body_planes: Sequence[float] = (),
         crop_margin: float = USUAL_MARGIN,
         num_inference_steps: int = USUAL_STEPS,
         start: str = "noise",
@@ -146,7 +148,7 @@ class AniFaceDiffPipeline(AnimationPipeline):
         )
         self.check_image_size(image_size)
         self._check_adapter(self.alignment.morphable_model.num_expression, morphable_model)
-        self._check_guide(reference_warp, len(reference_planes))
+        self._check_guide(reference_warp, len(reference_planes) + len(reference_body_planes))
         shown = [partial(pose_encoder.attach, reference_net)] if reference_pose else []
         self.settle(
             *(partial(part.attach, unet) for part in (reference_net, pose_encoder, expression_adapter)),
@@ -162,6 +164,7 @@ class AniFaceDiffPipeline(AnimationPipeline):
             reference_pose=reference_pose,
             reference_warp=reference_warp,
             reference_planes=tuple(reference_planes),
+            reference_body_planes=tuple(reference_body_planes),
             crop_margin=crop_margin,
             num_inference_steps=num_inference_steps,
             start=start,
@@ -185,14 +188,14 @@ class AniFaceDiffPipeline(AnimationPipeline):
 
     def _check_guide(self, reference_warp: bool, planes: int) -> None:
         if planes and not reference_warp:
-            raise InputError("reference_planes: are shown beside the moved reference; set reference_warp, too.")
+            raise InputError("reference_planes: planes are shown beside the moved reference; set reference_warp, too.")
         latents = int(self.vae.config["latent_channels"])
         guided = guide_channels(latents, planes), blend_channels(latents, planes)
         guide, out = guided if reference_warp else (0, latents)
         found = self.pose_encoder.guide_channels, int(self.unet.config["out_channels"])
         if found != (guide, out):
             raise InputError(
-                f"reference_warp={reference_warp}, {planes} reference_planes: need a Pose Encoder with "
+                f"reference_warp={reference_warp}, {planes} planes of the reference: need a Pose Encoder with "
                 f"guide_channels={guide} and a denoiser with out_channels={out}, found {found[0]} and {found[1]}; set "
                 "both as when the parts were trained."
             )
@@ -313,7 +316,8 @@ class AniFaceDiffPipeline(AnimationPipeline):
     ) -> ReferenceGuide:
         rasterizer = registry.rasterizers[self.config["rasterizer"]]()
         size = int(self.config["image_size"])
-        model, planes = align.morphable_model, self.config["reference_planes"]
+        model = align.morphable_model
         warp = ReferenceWarp(model, image_size=size, rasterizer=rasterizer)
-        sweep = PlaneSweep(model, image_size=size, depths=planes) if planes else None
+        planes = {"depths": self.config["reference_planes"], "body_depths": self.config["reference_body_planes"]}
+        sweep = PlaneSweep(model, image_size=size, **planes) if any(planes.values()) else None
         return ReferenceGuide(warp, sweep, image, parameters, self.encode)

@@ -11,38 +11,50 @@ from anifacediff.geometry.faces import FaceParameters
 from anifacediff.geometry.morphable import posed
 from anifacediff.shapes import Float, Tensor
 
-DEPTHS = (0.0, 0.5, 1.0, 2.0)
+DEPTHS = (0.0, 0.25, 0.5, 1.0, 2.0)
+BODY_DEPTHS = (0.5,)
 _NECK = 0.35  # of a mesh's height; what is above it, moves with the head
-_CARRIERS = ("global", "neck")  # the joints that carry the head; others move parts of it
+_BODY = ("global",)  # the joints that carry the body
+_HEAD = ("global", "neck")  # those that carry the head; others move parts of it
 
 
 class PlaneSweep:
-    """Moves a picture by the motion that its head has at given depths.
+    """Moves a picture by the motion that its head has at given depths, and by that of its body.
 
-    A face model says nothing of hair and hats, or of how far behind the face they are, but they turn with it. Each
-    depth stands for a plane parallel to the driven picture, and is one guess, right for what lies there; a network
-    chooses among them, place by place. The head's motion is the affine one that fits best to the upper part of the
-    mesh, its expression and its jaw at rest.
+    A face model says nothing of hair and hats, or of how far behind the face they are, but they turn with it; and
+    clothes move as a head does whose neck is held still. Each depth stands for a plane parallel to the driven picture,
+    and is one guess, right for what lies there; a network chooses among them, place by place. A motion is the affine
+    one that fits best to the upper part of the mesh, its expression and its jaw at rest.
 
     Args:
         morphable_model: any :class:`~anifacediff.geometry.MorphableModel`.
         image_size: height and width of the pictures in pixels.
         depths: of the planes behind the middle of the head, in radii of a ball whose surface is spread as far in depth;
             for a head that is longer than wide, they are a little larger if it looks at the viewer.
+        body_depths: of the planes that move with the body, in the same measure. For a face model without a neck, or a
+            tracker that does not use it, the body moves with the head.
 
     Raises:
-        InputError: if there is no depth.
+        InputError: if there is no depth at all.
 
     Source: not in the AniFaceDiff papers; the plane sweep of stereo vision (Collins, "A Space-Sweep Approach to True
     Multi-Image Matching"), applied to a head in place of a scene.
     """
 
-    def __init__(self, morphable_model: MorphableModel, *, image_size: int, depths: Sequence[float] = DEPTHS) -> None:
-        if not depths:
-            raise InputError("depths: expected one at least, found none.")
+    def __init__(
+        self,
+        morphable_model: MorphableModel,
+        *,
+        image_size: int,
+        depths: Sequence[float] = DEPTHS,
+        body_depths: Sequence[float] = BODY_DEPTHS,
+    ) -> None:
+        if not depths and not body_depths:
+            raise InputError("depths, body_depths: expected one at least, found none.")
         self.morphable_model = morphable_model
         self.image_size = image_size
         self.depths = tuple(depths)
+        self.body_depths = tuple(body_depths)
 
     def __call__(
         self, image: Float[Tensor, "1 3 h w"], reference: FaceParameters, face: FaceParameters
@@ -60,30 +72,37 @@ class PlaneSweep:
         """
         check_reference(image, reference, self.image_size)
         motions = self.motions(reference, face)
-        return torch.stack([moved(image, motions[:, plane]) for plane in range(len(self.depths))], dim=1)
+        return torch.stack([moved(image, each) for each in motions.unbind(1)], dim=1)
 
     def motions(self, reference: FaceParameters, face: FaceParameters) -> Float[Tensor, "f p 2 3"]:
-        """Affine maps from a pixel of a frame to the reference's pixel that is seen there, for each depth.
+        """Affine maps from a pixel of a frame to the reference's pixel that is seen there; first the head's depths.
 
         Raises:
             ShapeError: if the reference is not one frame.
             InputError: if a canvas is not square.
         """
         check_one_face(reference)
+        parts = (_HEAD, self.depths), (_BODY, self.body_depths)
+        return torch.cat([self._motions(reference, face, *part) for part in parts if part[1]], dim=1)
+
+    def _motions(
+        self, reference: FaceParameters, face: FaceParameters, carriers: Sequence[str], depths: Sequence[float]
+    ) -> Float[Tensor, "f p 2 3"]:
         weight = self._upper_part(reference)
-        source, target = self._screen("reference", reference)[..., :2], self._screen("face", face)
+        source = self._screen("reference", reference, carriers)[..., :2]
+        target = self._screen("face", face, carriers)
         center = (weight * target).sum(1)
         spread = target - center[:, None]
         turned, by_depth = _fitted(spread, source, weight).split([2, 1], dim=2)
         radius = (weight[:, 0] * spread[..., 2].square()).sum(1).mul(3).sqrt()
-        behind = radius[:, None] * radius.new_tensor(self.depths)
+        behind = radius[:, None] * radius.new_tensor(depths)
         middle = (weight * source).sum(1) - (turned * center[:, None, :2]).sum(2)
         origins = middle[:, None] + behind[..., None] * by_depth[:, None, :, 0]
-        return torch.cat([turned[:, None].expand(-1, len(self.depths), -1, -1), origins[..., None]], dim=3)
+        return torch.cat([turned[:, None].expand(-1, len(depths), -1, -1), origins[..., None]], dim=3)
 
-    def _screen(self, name: str, face: FaceParameters) -> Float[Tensor, "f v 3"]:
-        """Where the picture has each vertex of a head at rest, x and y in pixels, and how deep."""
-        carried = [name in _CARRIERS for name in self.morphable_model.joint_names]
+    def _screen(self, name: str, face: FaceParameters, carriers: Sequence[str]) -> Float[Tensor, "f v 3"]:
+        """Where the picture has each vertex of a head that only some joints move, x and y in pixels, and how deep."""
+        carried = [joint in carriers for joint in self.morphable_model.joint_names]
         pose = face.pose * face.pose.new_tensor(carried)[:, None]
         still = face.acting(torch.zeros_like(face.expression), pose)
         return on_picture(name, face, self.image_size).project(posed(self.morphable_model, still))

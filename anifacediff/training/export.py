@@ -8,7 +8,7 @@ from torch import nn
 
 from anifacediff.assemblies.anifacediff import AniFaceDiffPipeline
 from anifacediff.checkpoint import load_strict, read_weights
-from anifacediff.conditioning.plane_sweep import DEPTHS
+from anifacediff.conditioning.plane_sweep import BODY_DEPTHS, DEPTHS
 from anifacediff.errors import CheckpointError
 from anifacediff.training.nano import IMAGE_SIZE, Nano, build_scheduler
 from anifacediff.training.stage2 import build_temporal
@@ -68,6 +68,7 @@ def export(nano: Nano, vae: AutoencoderDC, folder: Path) -> AniFaceDiffPipeline:
         reference_pose=True,
         reference_warp=True,
         reference_planes=DEPTHS,
+        reference_body_planes=BODY_DEPTHS,
         crop_margin=CROP_MARGIN,
         num_inference_steps=STEPS,
         start="zeros",

@@ -17,7 +17,7 @@ from anifacediff.backbone.reference_net import ReferenceNet
 from anifacediff.backbone.temporal import TemporalModules
 from anifacediff.conditioning.expression_adapter import ExpressionAdapter, ExpressionProjection
 from anifacediff.conditioning.image_tokens import ImageTokens
-from anifacediff.conditioning.plane_sweep import DEPTHS
+from anifacediff.conditioning.plane_sweep import BODY_DEPTHS, DEPTHS
 from anifacediff.conditioning.pose_encoder import PoseEncoder
 from anifacediff.conditioning.reference_guide import blend_channels, blended, guide_channels
 from anifacediff.shapes import Float, Int, Tensor
@@ -25,6 +25,7 @@ from anifacediff.synthetic.expression import COMPONENTS
 
 IMAGE_SIZE = 128
 LATENT_CHANNELS = 64
+PLANES = len(DEPTHS) + len(BODY_DEPTHS)
 CONTEXT = 64
 NORM_GROUPS = 16
 VAE: dict[str, object] = {
@@ -45,7 +46,7 @@ VAE: dict[str, object] = {
 UNET: dict[str, object] = {
     "sample_size": IMAGE_SIZE // 8,
     "in_channels": LATENT_CHANNELS,
-    "out_channels": blend_channels(LATENT_CHANNELS, len(DEPTHS)),
+    "out_channels": blend_channels(LATENT_CHANNELS, PLANES),
     "block_out_channels": (128, 128),
     "layers_per_block": 1,
     "down_block_types": ("CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
@@ -151,7 +152,7 @@ class Nano(nn.Module):
             unet,
             block_out_channels=POSE_WIDTHS,
             positions=True,
-            guide_channels=guide_channels(LATENT_CHANNELS, len(DEPTHS)),
+            guide_channels=guide_channels(LATENT_CHANNELS, PLANES),
         )
         self.expression_adapter = ExpressionAdapter.for_unet(
             unet, expression_dim=len(COMPONENTS), num_tokens=EXPRESSION_TOKENS

@@ -24,6 +24,7 @@ from anifacediff.training.vae import decode_all
 from anifacediff.training.weights import visibility
 
 TIME_POWER = 0.4  # below one: more of the noisy steps, where what is drawn is decided
+FROM_ZEROS = 0.4  # share of the frames that start from zeros at the noisiest time, as nano draws unless told otherwise
 _SHOWN = 6
 
 
@@ -71,8 +72,11 @@ def denoising_loss(
     task = stills.task(who, order[:, 0], order[:, 1 : 1 + batch.targets], expressed)
     clean = task.clean
     moments = torch.rand(rows, generator=generator) ** TIME_POWER
-    timesteps = (moments * scheduler.config["num_train_timesteps"]).long()
+    noisiest = scheduler.config["num_train_timesteps"] - 1
+    timesteps = (moments * (noisiest + 1)).long()
     noise = torch.randn(clean.shape, generator=generator)
+    begun = torch.rand(rows, generator=generator) < FROM_ZEROS
+    timesteps[begun], noise[begun] = noisiest, 0.0
     with torch.autocast(clean.device.type, torch.bfloat16):
         predicted = nano(scheduler.add_noise(clean, noise, timesteps), timesteps, task.conditions)
     return (weight * task.importance * (predicted.float() - clean).square()).mean()

@@ -103,15 +103,16 @@ def test_reference_net_may_be_shown_where_the_face_is(reference: Portrait):
     assert not np.array_equal(generate(pipeline(True), reference), generate(pipeline(False), reference))
 
 
-@pytest.mark.parametrize("planes", [(), (0.0, 1.0)])
+@pytest.mark.parametrize(("planes", "body"), [((), ()), ((0.0, 1.0), ()), ((0.0,), (0.5,))])
 def test_a_guided_pipeline_sees_where_the_reference_moves(
-    reference: Portrait, tmp_path: Path, planes: tuple[float, ...]
+    reference: Portrait, tmp_path: Path, planes: tuple[float, ...], body: tuple[float, ...]
 ):
     bare = AniFaceDiffPipeline.untrained(image_size=SIZE)
     bare.detach()
     parts = bare.components
-    options: dict[str, Any] = {"image_size": SIZE, "reference_warp": True, "reference_planes": planes}
-    guide, out = 9 + 4 * len(planes), 12 + 4 * len(planes)
+    options: dict[str, Any] = {"image_size": SIZE, "reference_warp": True}
+    options |= {"reference_planes": planes, "reference_body_planes": body}
+    guide, out = 9 + 4 * len(planes + body), 12 + 4 * len(planes + body)
     with pytest.raises(InputError, match=f"guide_channels={guide} and a denoiser with out_channels={out}, found 0 and"):
         AniFaceDiffPipeline(**parts, **options)
     parts["pose_encoder"] = PoseEncoder.for_unet(bare.unet, guide_channels=guide)
@@ -126,11 +127,12 @@ def test_a_guided_pipeline_sees_where_the_reference_moves(
     assert not np.array_equal(generate(pipe, reference), expected)
 
 
-def test_planes_are_shown_beside_the_moved_reference_only():
+@pytest.mark.parametrize("planes", ["reference_planes", "reference_body_planes"])
+def test_planes_are_shown_beside_the_moved_reference_only(planes: str):
     pipe = AniFaceDiffPipeline.untrained(image_size=SIZE)
     pipe.detach()
     with pytest.raises(InputError, match="set reference_warp, too"):
-        AniFaceDiffPipeline(**pipe.components, reference_planes=(0.0,))
+        AniFaceDiffPipeline(**pipe.components, **{planes: (0.0,)})
 
 
 def test_frames_leave_from_the_front(pipe: AniFaceDiffPipeline, reference: Portrait):

@@ -12,8 +12,17 @@ from anifacediff.geometry import Box, FaceParameters, Perspective, WeakPerspecti
 from anifacediff.shapes import Tensor
 
 
-def sweep(*depths: float) -> PlaneSweep:
-    return PlaneSweep(HEAD, image_size=SIZE, depths=depths or (0.0, 0.5, 1.0))
+def sweep(*depths: float, body: tuple[float, ...] = ()) -> PlaneSweep:
+    return PlaneSweep(HEAD, image_size=SIZE, depths=depths or (0.0, 0.5, 1.0), body_depths=body)
+
+
+def posed(**joints: float) -> FaceParameters:
+    """A face whose joints are turned to the side."""
+    one = face()
+    pose = one.pose.clone()
+    for name, yaw in joints.items():
+        pose[:, HEAD.joint_names.index(name), 1] = yaw
+    return replace(one, pose=pose)
 
 
 def screen(one: FaceParameters) -> Tensor:
@@ -86,8 +95,30 @@ def test_jaw_and_expression_move_no_hair():
     assert torch.equal(sweep().motions(face(), talking), sweep().motions(face(), driving))
 
 
+def test_the_body_stays_when_the_neck_turns():
+    maps = sweep(0.0, body=(0.0, 1.0)).motions(face(), posed(neck=0.4))[0]
+    still = torch.eye(2, 3).expand(2, 2, 3)
+    torch.testing.assert_close(maps[1:], still, atol=1e-3, rtol=0)
+    assert (maps[0] - still[0]).abs().max() > 0.5
+
+
+def test_the_body_moves_as_a_head_whose_neck_is_held_still():
+    both = sweep(0.0, 1.0, body=(0.0, 1.0))
+    turned = both.motions(face(), posed(**{"global": 0.3}))[0]
+    assert torch.equal(turned[2:], turned[:2])
+    bent = both.motions(face(), posed(**{"global": 0.3, "neck": -0.5, "jaw": 0.2}))[0]
+    assert torch.equal(bent[2:], turned[2:])
+    assert not torch.equal(bent[:2], turned[:2])
+
+
+def test_a_sweep_may_be_of_the_body_alone():
+    alone = PlaneSweep(HEAD, image_size=SIZE, depths=(), body_depths=(0.5,))
+    found = alone(ramps(), face(), face(yaw=0.3))
+    assert torch.equal(found, sweep(0.0, body=(0.5,))(ramps(), face(), face(yaw=0.3))[:, 1:])
+
+
 def test_a_model_in_float64_has_planes_in_float64():
-    exact = PlaneSweep(deepcopy(HEAD).double(), image_size=SIZE, depths=(0.0, 1.0))
+    exact = PlaneSweep(deepcopy(HEAD).double(), image_size=SIZE, depths=(0.0, 1.0), body_depths=())
     faces = [each.to(dtype=torch.float64) for each in (face(), face(yaw=0.3))]
     found = exact.motions(*faces)
     assert found.dtype == torch.float64
@@ -110,7 +141,7 @@ def test_colours_come_from_where_the_maps_say():
 
 def test_bad_input_is_named():
     with pytest.raises(InputError, match="depths"):
-        PlaneSweep(HEAD, image_size=SIZE, depths=())
+        PlaneSweep(HEAD, image_size=SIZE, depths=(), body_depths=())
     with pytest.raises(ShapeError, match="image"):
         sweep()(torch.zeros(1, 3, 32, 32), face(), face())
     with pytest.raises(InputError, match="image"):

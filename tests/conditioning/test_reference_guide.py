@@ -8,7 +8,7 @@ from anifacediff.errors import ShapeError
 from anifacediff.shapes import Float, Tensor
 
 WARP = ReferenceWarp(HEAD, image_size=SIZE)
-SWEEP = PlaneSweep(HEAD, image_size=SIZE, depths=(0.0, 1.0))
+SWEEP = PlaneSweep(HEAD, image_size=SIZE, depths=(0.0,), body_depths=(0.5,))
 
 
 def encode(images: Tensor) -> Tensor:

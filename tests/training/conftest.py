@@ -1,10 +1,9 @@
 import numpy as np
 import pytest
 
-from anifacediff.conditioning.plane_sweep import DEPTHS
 from anifacediff.training.dataset import Casting, DrawnSet, draw_identities
 from anifacediff.training.latents import EncodedSet
-from anifacediff.training.nano import LATENT_CHANNELS
+from anifacediff.training.nano import LATENT_CHANNELS, PLANES
 
 SMALL = Casting(first_seed=3, identities=2, frames=3, references=3)
 
@@ -23,4 +22,4 @@ def stills(drawn: DrawnSet) -> EncodedSet:
     colors = np.random.default_rng(0).normal(size=(2, 3, LATENT_CHANNELS, 1, 1))
     latents = colors.repeat(16, 3).repeat(16, 4).astype(np.float16)
     warped = np.broadcast_to(latents[:, None], (2, 3, *latents.shape[1:]))
-    return EncodedSet(drawn, latents, warped, np.stack([warped] * len(DEPTHS), axis=3))
+    return EncodedSet(drawn, latents, warped, np.stack([warped] * PLANES, axis=3))

@@ -8,7 +8,7 @@ import torch
 from anifacediff.assemblies.anifacediff import AniFaceDiffPipeline
 from anifacediff.errors import CheckpointError
 from anifacediff.geometry import FaceParameters
-from anifacediff.shapes import UInt8
+from anifacediff.shapes import Tensor, UInt8
 from anifacediff.synthetic import AvatarArtist, random_avatar, random_motion
 from anifacediff.training.dataset import DrawnSet
 from anifacediff.training.export import averaged_nano, export
@@ -32,6 +32,27 @@ def test_the_loss_falls_in_a_few_steps(stills: EncodedSet, tmp_path: Path):
     weight = torch.ones(LATENT_CHANNELS, 1, 1)
     losses = [run.advance(lambda g: denoising_loss(nano, scheduler, stills, weight, BATCH, g)) for _ in range(30)]
     assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
+
+
+def test_some_frames_are_drawn_from_zeros_and_the_others_from_noise(
+    stills: EncodedSet, monkeypatch: pytest.MonkeyPatch
+):
+    seen: list[tuple[Tensor, Tensor]] = []
+
+    def forward(_: Nano, noisy: Tensor, timesteps: Tensor, conditions: Conditions) -> Tensor:
+        seen.append((noisy, timesteps))
+        return noisy
+
+    monkeypatch.setattr(Nano, "forward", forward)
+    weight, batch, nano = torch.ones(LATENT_CHANNELS, 1, 1), Batch(identities=20, targets=2), Nano(0)
+    for seed in range(5):
+        denoising_loss(nano, build_scheduler(), stills, weight, batch, torch.Generator().manual_seed(seed))
+    noisy, timesteps = (torch.cat(each) for each in zip(*seen, strict=True))
+    zeros = noisy.flatten(1).abs().amax(1) == 0
+    assert (timesteps[zeros] == 999).all()
+    assert 0.25 < zeros.float().mean() < 0.55
+    assert (noisy[~zeros].flatten(1).std(dim=1) > 0.1).all()
+    assert timesteps[~zeros].float().std() > 100
 
 
 def test_every_condition_is_heard(stills: EncodedSet):

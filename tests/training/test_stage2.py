@@ -6,12 +6,11 @@ import pytest
 import torch
 
 from anifacediff.assemblies import AniFaceDiffPipeline
-from anifacediff.conditioning.plane_sweep import DEPTHS
 from anifacediff.errors import ConfigurationError
 from anifacediff.training.dataset import Casting, DrawnSet, draw_identities
 from anifacediff.training.export import add_temporal, export
 from anifacediff.training.latents import EncodedSet
-from anifacediff.training.nano import LATENT_CHANNELS, Nano, build_scheduler, build_vae
+from anifacediff.training.nano import LATENT_CHANNELS, PLANES, Nano, build_scheduler, build_vae
 from anifacediff.training.run import Run, Schedule
 from anifacediff.training.stage2 import Clips, build_temporal, clip_loss, clips_of, judge_clips, train_stage2
 
@@ -26,7 +25,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> EncodedSet:
     list(draw_identities(drawn, [0, 1]))
     latents = np.random.default_rng(0).normal(size=(2, 5, LATENT_CHANNELS, 16, 16)).astype(np.float16)
     warped = latents[:, None]
-    return EncodedSet(drawn, latents, warped, np.stack([warped] * len(DEPTHS), axis=3))
+    return EncodedSet(drawn, latents, warped, np.stack([warped] * PLANES, axis=3))
 
 
 def test_fresh_temporal_modules_change_nothing(clips: EncodedSet):
