@@ -55,6 +55,7 @@ T = TypeVar("T")
 Loader: TypeAlias = Callable[[], T]
 
 PROJECT = "anifacediff"
+_MORE = "A plugin that is not installed may offer it."
 PLUGINS_VARIABLE = "ANIFACEDIFF_PLUGINS"
 
 
@@ -289,7 +290,7 @@ class Catalogue(Mapping[str, T], Generic[T]):
         ordered = close + [other for other in known if other not in close]
         available = f"Available: {', '.join(map(repr, ordered))}." if known else "No installed plugin offers any."
         absent = [f"{status.plugin!r}: {status.reason}" for status in self._discover().plugins if status.status != "ok"]
-        return f"{available} Plugins that were not loaded: {'; '.join(absent)}." if absent else available
+        return f"{available} Plugins that were not loaded: {'; '.join(absent)}." if absent else f"{available} {_MORE}"
 
     def _describe(self, offer: _Offer) -> str:
         source = offer.source

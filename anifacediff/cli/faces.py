@@ -37,11 +37,16 @@ class DriverRequest:
     """Whose face moves, and how it is followed; the fields are the command line's options."""
 
     path: Path
-    face: int | None
-    missing: Missing
-    smooth: float
-    fps: float | None
-    tracker: str | None
+    face: int | None = None
+    missing: Missing = "interpolate"
+    smooth: float = 1.0
+    fps: float | None = None
+    tracker: str | None = None
+
+    @property
+    def tracked(self) -> bool:
+        """Whether the face was followed before: the file is a motion."""
+        return self.path.suffix.lower() == SUFFIX
 
 
 @dataclass(frozen=True)
@@ -106,8 +111,17 @@ def open_media(request: Request) -> Media:
 
 
 def open_driver(request: DriverRequest) -> VideoSource | Motion:
-    """Open a driving clip, or read a motion, whose name ends in ``.safetensors``."""
-    if request.path.suffix.lower() == SUFFIX:
+    """Open a driving clip, or read a motion, whose name ends in ``.safetensors``.
+
+    Raises:
+        InputError: if it cannot be read, or a motion is to be followed in another way.
+    """
+    if request.tracked:
+        if request != DriverRequest(request.path, tracker=request.tracker):
+            raise InputError(
+                f"{request.path}: is a motion, tracked before; give --driving-face, --missing, --smooth and --fps to "
+                "anifacediff track."
+            )
         return read_motion(request.path)
     return VideoSource(request.path, fps=_exact(request.fps))
 
@@ -132,6 +146,8 @@ def another_driver(request: Request, text: str) -> Request:
         raise InputError(f"--driver {text}: expected FACE=CLIP, such as 1=other.mp4, or LEFT,TOP,RIGHT,BOTTOM=CLIP.")
     index = int(face) if face.isdecimal() else None
     driver = replace(request.driver, path=Path(clip), face=None)
+    if driver.tracked:
+        driver = DriverRequest(driver.path, tracker=driver.tracker)
     return replace(request, face=index, box=None if face.isdecimal() else face, driver=driver)
 
 

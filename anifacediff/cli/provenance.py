@@ -51,7 +51,9 @@ def record_animation(
     settings: dict[str, Setting] = {
         **{name: getattr(drawing, name) for name in ("steps", "preset", "start", "seed")},
         **{name: getattr(first, name) for name in ("face", "box")},
-        **{name: getattr(first.driver, name) for name in ("missing", "smooth", "fps", "tracker")},
-        "driving_face": first.driver.face,
+        "tracker": first.driver.tracker,
     }
+    if not first.driver.tracked:
+        settings |= {name: getattr(first.driver, name) for name in ("missing", "smooth", "fps")}
+        settings["driving_face"] = first.driver.face
     return record_of(pipe, files, settings, mark=mark, composite=drawing.compare or drawing.paste)

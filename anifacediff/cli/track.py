@@ -53,9 +53,10 @@ def track(
         from anifacediff.errors import InputError
 
         request = DriverRequest(driving, driving_face, missing, smooth, fps, tracker)
-        source = open_driver(request)
-        if not isinstance(source, VideoSource):
+        if request.tracked:
             raise InputError(f"{driving}: this is a motion already; give the clip.")
+        source = open_driver(request)
+        assert isinstance(source, VideoSource)
         from anifacediff.cli.generate import load_pipeline
 
         pipe = load_pipeline(model, assembly, find_device("cpu"))

@@ -1,5 +1,6 @@
 """The reference's pixels, moved as planes at several depths of its head would move."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -35,7 +36,7 @@ class PlaneSweep:
             tracker that does not use it, the body moves with the head.
 
     Raises:
-        InputError: if there is no depth at all.
+        InputError: if there is no depth at all, or one is NaN or infinite.
 
     Source: not in the AniFaceDiff papers; the plane sweep of stereo vision (Collins, "A Space-Sweep Approach to True
     Multi-Image Matching"), applied to a head in place of a scene.
@@ -51,6 +52,8 @@ class PlaneSweep:
     ) -> None:
         if not depths and not body_depths:
             raise InputError("depths, body_depths: expected one at least, found none.")
+        if not all(math.isfinite(depth) for depth in (*depths, *body_depths)):
+            raise InputError(f"depths, body_depths: expected finite numbers, found {(*depths, *body_depths)}.")
         self.morphable_model = morphable_model
         self.image_size = image_size
         self.depths = tuple(depths)

@@ -142,7 +142,7 @@ class Topology:
 def check_maps(maps: Collection[str]) -> None:
     """Raise :class:`InputError` unless ``maps`` holds one or more of :data:`MAPS`."""
     if isinstance(maps, str) or not maps or not set(maps) <= set(MAPS):
-        found = maps if isinstance(maps, str) else ", ".join(map(str, maps)) or "none"
+        found = f"the text {maps!r}; give a tuple" if isinstance(maps, str) else ", ".join(map(str, maps)) or "none"
         raise InputError(f"maps: expected one or more of {', '.join(MAPS)}; found {found}.")
 
 

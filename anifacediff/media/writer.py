@@ -109,6 +109,8 @@ class VideoWriter:
     ) -> None:
         self.path = Path(path)
         self.notes = notes
+        if fps <= 0:
+            raise OutputError(f"{path}: expected more than zero frames per second, found {fps}.")
         self._fps = Fraction(fps)
         self._audio_from = None if audio_from is None else Path(audio_from)
         check_writable(self.path, inputs=() if self._audio_from is None else (self._audio_from,))

@@ -11,10 +11,13 @@ from anifacediff.tracking.contracts import DetectedFace, FaceRectangle, Tracker
 
 Unchecked = NDArray[Any]
 
-BY_HAND = (
-    "Try another picture, or say where the face is: for a reference image --box on the command line; in Python "
-    "anifacediff.tracking.ManualBox, or its landmarks (ManualTracker, track_faces), or ready FaceParameters."
+_IN_PYTHON = (
+    "in Python anifacediff.tracking.ManualBox, or its landmarks (ManualTracker, track_faces), or ready FaceParameters."
 )
+IN_IMAGE = (
+    f"Try another picture, or say where the face is: on the command line --box for a reference image; {_IN_PYTHON}"
+)
+IN_CLIP = f"Try another clip or tracker, or say where the face is: {_IN_PYTHON}"
 
 
 def search(tracker: Tracker, image: Unchecked, where: str) -> tuple[DetectedFace, ...]:

@@ -122,7 +122,18 @@ class ManualBox:
     box: FaceRectangle
 
     def __call__(self, image: UInt8[np.ndarray, "h w 3"]) -> tuple[DetectedFace, ...]:
-        """Return the one face inside the box."""
+        """Return the one face inside the box.
+
+        Raises:
+            InputError: if the middle of the box lies outside of the picture.
+        """
+        left, top, right, bottom = self.box
+        height, width = image.shape[:2]
+        if not (0 <= left + right <= 2 * width and 0 <= top + bottom <= 2 * height):
+            raise InputError(
+                f"box {left:g},{top:g},{right:g},{bottom:g}: its middle lies outside of the picture, {width}x{height} "
+                "pixels; give left, top, right, bottom in pixels of it."
+            )
         return (self.detector.inside(image, self.box),)
 
 

@@ -3,7 +3,7 @@
 import math
 
 from anifacediff.errors import InputError, NoFaceError
-from anifacediff.tracking.choice import BY_HAND, Unchecked, choose, name_of, nearest, search, size_of
+from anifacediff.tracking.choice import IN_CLIP, Unchecked, choose, name_of, nearest, search, size_of
 from anifacediff.tracking.contracts import DetectedFace, Tracker
 
 
@@ -50,5 +50,5 @@ class FaceFollower:
             raise InputError("frames: the clip is empty, there is nothing to track. Check the video file.")
         if self._last is None:
             raise NoFaceError(
-                f"No face was found in any of {self._number} frames by {name_of(self._tracker)}. {BY_HAND}"
+                f"No face was found in any of {self._number} frames by {name_of(self._tracker)}. {IN_CLIP}"
             )

@@ -12,7 +12,7 @@ from anifacediff.geometry.contracts import LandmarkedModel
 from anifacediff.media.cuts import SceneCuts
 from anifacediff.media.images import check_picture
 from anifacediff.shapes import Float, Tensor
-from anifacediff.tracking.choice import BY_HAND, choose, name_of, search, size_of
+from anifacediff.tracking.choice import IN_CLIP, IN_IMAGE, choose, name_of, search, size_of
 from anifacediff.tracking.contracts import DetectedFace, ParameterTracker, Tracker
 from anifacediff.tracking.estimates import Estimates, joined, reads
 from anifacediff.tracking.fit import LandmarkFit, reprojection_error
@@ -53,7 +53,7 @@ def track_image(
     model, estimates = _reading(tracker, model)
     found = search(tracker, image, "the image")
     if not found:
-        raise NoFaceError(f"No face was found in the image {size_of(image)} by {name_of(tracker)}. {BY_HAND}")
+        raise NoFaceError(f"No face was found in the image {size_of(image)} by {name_of(tracker)}. {IN_IMAGE}")
     chosen = choose(found, face, f"the image {size_of(image)}", option="--face")
     height, width = image.shape[:2]
     if estimates is not None:
@@ -253,11 +253,11 @@ def _absent(faces: Sequence[DetectedFace | None], missing: Missing) -> tuple[int
     """The frames without a face, if that is allowed."""
     absent = tuple(number for number, face in enumerate(faces) if face is None)
     if len(absent) == len(faces):
-        raise NoFaceError(f"No face was found in any of {len(faces)} frames. {BY_HAND}")
+        raise NoFaceError(f"No face was found in any of {len(faces)} frames. {IN_CLIP}")
     if absent and missing == "raise":
         raise NoFaceError(
             f"No face was found in {len(absent)} of {len(faces)} frames: {ranges(absent)}. "
-            f"Fill them with missing='interpolate' or 'hold', or leave them out. {BY_HAND}"
+            f"Fill them with missing='interpolate' or 'hold', or leave them out. {IN_CLIP}"
         )
     return absent
 

@@ -66,6 +66,12 @@ def test_what_cannot_be_tracked_is_told(folder: Path, tmp_path: Path):
         ("track", clip, "-o", tmp_path / "none" / "out.safetensors"): (4, "Create it first"),
         ("track", tmp_path / "none.mp4", "-o", tmp_path / "out.safetensors"): (3, "no such file"),
         ("track", folder / "clip.safetensors", "-o", tmp_path / "out.safetensors"): (3, "a motion already"),
+        ("animate", AVATAR, folder / "clip.safetensors", "-o", tmp_path / "a.mp4", "--smooth", 2): (3, "is a motion"),
+        ("align", AVATAR, folder / "clip.safetensors", "-o", tmp_path / "a.mp4", "--fps", 5): (3, "is a motion"),
+        ("align", AVATAR, folder / "clip.safetensors", "-o", tmp_path / "a.mp4", "--missing", "hold"): (
+            3,
+            "is a motion",
+        ),
         ("track", folder / "clip.safetensors", "-o", folder / "clip.safetensors"): (4, "the input itself"),
         ("animate", AVATAR, tmp_path / "none.safetensors", "-o", tmp_path / "out.mp4"): (3, "no such file"),
     }

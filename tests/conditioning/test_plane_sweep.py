@@ -142,6 +142,8 @@ def test_colours_come_from_where_the_maps_say():
 def test_bad_input_is_named():
     with pytest.raises(InputError, match="depths"):
         PlaneSweep(HEAD, image_size=SIZE, depths=(), body_depths=())
+    with pytest.raises(InputError, match=r"expected finite numbers, found \(0.0, nan\)"):
+        sweep(0.0, body=(float("nan"),))
     with pytest.raises(ShapeError, match="image"):
         sweep()(torch.zeros(1, 3, 32, 32), face(), face())
     with pytest.raises(InputError, match="image"):

@@ -28,10 +28,20 @@ def test_the_manual_tracker_answers_what_it_was_given():
     assert tracker(IMAGE) == (face,)
 
 
-def test_a_box_by_hand_goes_to_the_landmark_detector():
-    class Detector:
-        def inside(self, image: np.ndarray, box: tuple[float, float, float, float]) -> DetectedFace:
-            return DetectedFace(box, POINTS)
+class Detector:
+    def inside(self, image: np.ndarray, box: tuple[float, float, float, float]) -> DetectedFace:
+        return DetectedFace(box, POINTS)
 
+
+def test_a_box_by_hand_goes_to_the_landmark_detector():
     (face,) = ManualBox(Detector(), (1.0, 2.0, 3.0, 4.0))(IMAGE)
     assert face.box == (1.0, 2.0, 3.0, 4.0)
+
+
+def test_a_box_by_hand_may_reach_out_of_the_picture_but_lies_in_it():
+    height, width = (float(side) for side in IMAGE.shape[:2])
+    assert ManualBox(Detector(), (-width, -height, width, height))(IMAGE)
+    for x, y in ((-width, 0.0), (width, 0.0), (0.0, -height), (0.0, height)):
+        box = (x + 1.0, y + 1.0, x + width - 1.0, y + height - 1.0)
+        with pytest.raises(InputError, match=r"its middle lies outside of the picture, 8x8 pixels"):
+            ManualBox(Detector(), box)(IMAGE)

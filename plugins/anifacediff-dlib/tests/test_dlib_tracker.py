@@ -58,8 +58,9 @@ def test_a_missing_model_file_is_named(monkeypatch: pytest.MonkeyPatch):
         models.convolutional_detector()
 
 
-def test_no_face_is_an_empty_answer():
-    assert DlibTracker()(np.full((64, 64, 3), 90, np.uint8)) == ()
+@pytest.mark.parametrize("side", [1, 7, 8, 9, 10, 64])
+def test_no_face_is_an_empty_answer(side: int):
+    assert DlibTracker()(np.full((side, side, 3), 90, np.uint8)) == ()
 
 
 @quiet

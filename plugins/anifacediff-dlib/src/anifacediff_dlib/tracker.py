@@ -16,7 +16,7 @@ Picture = UInt8[np.ndarray, "h w 3"]
 # Shifts in widths of the box (x, y) and a scale; landmarks averaged over them jitter less from frame to frame.
 _JIGGLES = ((0.0, 0.0, 1.0), (-0.03, 0.0, 1.0), (0.03, 0.0, 1.0), (0.0, 0.0, 0.96), (0.0, 0.0, 1.04))
 
-_LEAST_CONVOLUTIONAL_SIDE = 8  # pixels; dlib raises an error on smaller pictures
+_LEAST_CONVOLUTIONAL_SIDE = 10  # pixels; dlib raises an error on smaller pictures
 
 
 @dataclass(frozen=True)
