@@ -18,7 +18,7 @@ from anifacediff.media.pictures import to_images
 from anifacediff.shapes import Float, Tensor
 from anifacediff.training.dataset import DrawnSet
 from anifacediff.training.latents import EncodedSet, fingerprint
-from anifacediff.training.nano import Nano, build_scheduler
+from anifacediff.training.nano import STEPS, Nano, build_scheduler
 from anifacediff.training.run import Run, Schedule, train
 from anifacediff.training.sheets import sheet
 from anifacediff.training.stage1 import draw
@@ -26,7 +26,6 @@ from anifacediff.training.vae import decode, decode_all, reconstruction_error
 from anifacediff.training.weights import EYES_WEIGHT
 from anifacediff.writing import appearing
 
-STEPS = 4
 _SHOWN = 6
 
 

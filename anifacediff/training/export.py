@@ -10,11 +10,10 @@ from anifacediff.assemblies.anifacediff import AniFaceDiffPipeline
 from anifacediff.checkpoint import load_strict, read_weights
 from anifacediff.conditioning.plane_sweep import BODY_DEPTHS, DEPTHS
 from anifacediff.errors import CheckpointError
-from anifacediff.training.nano import IMAGE_SIZE, Nano, build_scheduler
+from anifacediff.training.nano import IMAGE_SIZE, STEPS, Nano, build_scheduler
 from anifacediff.training.stage2 import build_temporal
 
 MORPHABLE_MODEL = "expressive"
-STEPS = 4
 LARGEST_FILE = "16MB"
 CROP_MARGIN = 2.1  # frames the face as most drawn pictures do
 

@@ -24,6 +24,7 @@ from anifacediff.shapes import Float, Int, Tensor
 from anifacediff.synthetic.expression import COMPONENTS
 
 IMAGE_SIZE = 128
+STEPS = 2  # of denoising, from zeros
 LATENT_CHANNELS = 64
 PLANES = len(DEPTHS) + len(BODY_DEPTHS)
 CONTEXT = 64

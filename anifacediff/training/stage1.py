@@ -16,7 +16,7 @@ from anifacediff.shapes import Float, Tensor
 from anifacediff.training.attention import plain_attention
 from anifacediff.training.dataset import DrawnSet
 from anifacediff.training.latents import EncodedSet, fingerprint
-from anifacediff.training.nano import Conditions, Nano, build_scheduler
+from anifacediff.training.nano import STEPS, Conditions, Nano, build_scheduler
 from anifacediff.training.run import Run, Schedule, train
 from anifacediff.training.sheets import sheet
 from anifacediff.training.team import Team
@@ -83,7 +83,7 @@ def denoising_loss(
 
 
 @torch.no_grad()
-def draw(nano: Nano, scheduler: DDIMScheduler, conditions: Conditions, steps: int = 4) -> Float[Tensor, "f c h w"]:
+def draw(nano: Nano, scheduler: DDIMScheduler, conditions: Conditions, steps: int = STEPS) -> Float[Tensor, "f c h w"]:
     """Draw frames from zeros, which gives the one answer that lies in the middle of all."""
     told = nano.conditioned(conditions)
     channels, height, width = conditions.reference_latents.shape[1:]
