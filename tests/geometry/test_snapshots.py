@@ -249,7 +249,7 @@ def test_bad_names_are_answered_with_the_known_ones() -> None:
     for maps in ((), ("normal", "albedo")):
         with pytest.raises(InputError, match="normal, depth, shaded"):
             draw(TILTED, ONE, "deca", maps)
-    with pytest.raises(InputError, match="found normal"):
+    with pytest.raises(InputError, match="found the text 'normal'; give a tuple"):
         snapshots.check_maps("normal")
 
 
