@@ -14,6 +14,7 @@ from anifacediff.shapes import Float, Tensor
 
 DEPTHS = (0.0, 0.25, 0.5, 1.0, 2.0)
 BODY_DEPTHS = (0.5,)
+PLANES = len(DEPTHS) + len(BODY_DEPTHS)
 _NECK = 0.35  # of a mesh's height; what is above it, moves with the head
 _BODY = ("global",)  # the joints that carry the body
 _HEAD = ("global", "neck")  # those that carry the head; others move parts of it

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from anifacediff.conditioning.facial_alignment import FacialAlignment
-from anifacediff.conditioning.plane_sweep import BODY_DEPTHS, DEPTHS, PlaneSweep
+from anifacediff.conditioning.plane_sweep import PLANES, PlaneSweep
 from anifacediff.conditioning.reference_warp import ReferenceWarp
 from anifacediff.errors import ConfigurationError, InputError
 from anifacediff.media.pictures import to_pictures
@@ -227,7 +227,7 @@ def _fill(folder: Path, casting: Casting) -> None:
     _new(folder / "eyes.npy", np.float32, (*images[:2], 4))
     _new(folder / "warps.npy", np.uint8, warps)
     _new(folder / "shown.npy", np.uint8, warps[:-1])
-    _new(folder / "motions.npy", np.float32, (*warps[:3], len(DEPTHS) + len(BODY_DEPTHS), 2, 3))
+    _new(folder / "motions.npy", np.float32, (*warps[:3], PLANES, 2, 3))
     _new(folder / "done.npy", np.bool_, images[:1])
     (folder / _DESCRIPTION).write_text(json.dumps(asdict(casting), indent=2) + "\n")
 

@@ -17,7 +17,7 @@ from anifacediff.backbone.reference_net import ReferenceNet
 from anifacediff.backbone.temporal import TemporalModules
 from anifacediff.conditioning.expression_adapter import ExpressionAdapter, ExpressionProjection
 from anifacediff.conditioning.image_tokens import ImageTokens
-from anifacediff.conditioning.plane_sweep import BODY_DEPTHS, DEPTHS
+from anifacediff.conditioning.plane_sweep import PLANES
 from anifacediff.conditioning.pose_encoder import PoseEncoder
 from anifacediff.conditioning.reference_guide import blend_channels, blended, guide_channels
 from anifacediff.shapes import Float, Int, Tensor
@@ -26,7 +26,6 @@ from anifacediff.synthetic.expression import COMPONENTS
 IMAGE_SIZE = 128
 STEPS = 2  # of denoising, from zeros
 LATENT_CHANNELS = 64
-PLANES = len(DEPTHS) + len(BODY_DEPTHS)
 CONTEXT = 64
 NORM_GROUPS = 16
 VAE: dict[str, object] = {

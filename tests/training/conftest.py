@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
+from anifacediff.conditioning.plane_sweep import PLANES
 from anifacediff.training.dataset import Casting, DrawnSet, draw_identities
 from anifacediff.training.latents import EncodedSet
-from anifacediff.training.nano import LATENT_CHANNELS, PLANES
+from anifacediff.training.nano import LATENT_CHANNELS
 
 SMALL = Casting(first_seed=3, identities=2, frames=3, references=3)
 

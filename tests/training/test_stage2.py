@@ -6,11 +6,12 @@ import pytest
 import torch
 
 from anifacediff.assemblies import AniFaceDiffPipeline
+from anifacediff.conditioning.plane_sweep import PLANES
 from anifacediff.errors import ConfigurationError
 from anifacediff.training.dataset import Casting, DrawnSet, draw_identities
 from anifacediff.training.export import add_temporal, export
 from anifacediff.training.latents import EncodedSet
-from anifacediff.training.nano import LATENT_CHANNELS, PLANES, Nano, build_scheduler, build_vae
+from anifacediff.training.nano import LATENT_CHANNELS, Nano, build_scheduler, build_vae
 from anifacediff.training.run import Run, Schedule
 from anifacediff.training.stage2 import Clips, build_temporal, clip_loss, clips_of, judge_clips, train_stage2
 
